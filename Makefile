@@ -1,0 +1,46 @@
+# The five commands a newcomer needs: make run, demo, test, setup, test-deps. `make help` lists all.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?= data
+# Wheels only: a fresh machine needs no compiler, and no package runs its own build code here.
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run demo test check format test-deps fuzz bench lock openapi docs clean
+
+help:            ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: $(VENV)/run.stamp  ## make .venv from requirements/run.lock
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "chargepki needs Python 3.11 or newer (set PYTHON=...)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(PIP) -r requirements/run.lock
+	@printf '%s\n' "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/chargepki.pth"
+	@printf '#!/bin/sh\nexec "%s/python" -m chargepki "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/chargepki && chmod +x $(BIN)/chargepki
+	@touch $@
+
+setup-dev: $(VENV)/dev.stamp
+
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/run.stamp
+	@echo "Installing the locked test tools ..."
+	@$(PIP) -r requirements/dev.lock
+	@touch $@
+
+run: setup       ## run the platform with live demo data (Ctrl-C stops)
+	@$(BIN)/chargepki up --data $(DATA)
+
+demo: setup      ## play the story once on real sockets
+	@$(BIN)/chargepki demo
+
+lock:            ## refresh requirements/*.lock (needs uv)
+	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' pyproject.toml -o requirements/run.lock
+	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements/dev.lock
+
+clean:           ## remove the environment and caches (never ./data)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules

@@ -1,0 +1,1 @@
+"""Use cases, one file per noun. Every public method: authorise, load, core, commit, audit."""
