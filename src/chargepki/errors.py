@@ -17,6 +17,7 @@ A refusal collects every finding before it is raised, so that one round trip sho
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Severity(StrEnum):
@@ -59,7 +60,7 @@ class Refused(ChargePkiError):
         super().__init__("; ".join(f"{f.code}: {f.message}" for f in findings))
 
     @classmethod
-    def because(cls, code: str, message: str, *, path: str = "", clause: str = "", hint: str = "") -> "Refused":
+    def because(cls, code: str, message: str, *, path: str = "", clause: str = "", hint: str = "") -> Self:
         """A refusal with one finding."""
         return cls(Finding(code, message, Severity.ERROR, path, clause, hint))
 

@@ -65,6 +65,22 @@ DEFAULT_SIGNATURE: Final[dict[KeySpec, SignatureAlgorithm]] = {
     KeySpec.MLDSA87: SignatureAlgorithm.MLDSA87,
 }
 
+RSA_KINDS: Final = frozenset({KeySpec.RSA2048, KeySpec.RSA3072, KeySpec.RSA4096})
+
+# The largest signature, in octets: ECDSA as DER of two integers; RSA as its largest modulus; FIPS 204 table 2.
+SIGNATURE_OCTETS_MAX: Final[dict[SignatureAlgorithm, int]] = {
+    SignatureAlgorithm.ECDSA_SHA256: 72,
+    SignatureAlgorithm.ECDSA_SHA384: 104,
+    SignatureAlgorithm.ECDSA_SHA512: 139,
+    SignatureAlgorithm.RSA_SHA256: 512,
+    SignatureAlgorithm.RSA_PSS_SHA256: 512,
+    SignatureAlgorithm.ED25519: 64,
+    SignatureAlgorithm.ED448: 114,
+    SignatureAlgorithm.MLDSA44: 2420,
+    SignatureAlgorithm.MLDSA65: 3309,
+    SignatureAlgorithm.MLDSA87: 4627,
+}
+
 # The DER of each AlgorithmIdentifier. RFC 5758 3.2 (ECDSA: parameters absent), RFC 4055 5 and 3.1 (RSA: NULL; PSS: SHA-256,
 # MGF1 with SHA-256, salt 32), RFC 8410 3, RFC 9881 2.
 ALGORITHM_IDENTIFIER: Final[dict[SignatureAlgorithm, bytes]] = {

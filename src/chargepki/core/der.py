@@ -4,10 +4,9 @@ The encoder joins octets that are DER already; it is the tool of the compiled te
 The reader is strict DER (X.690 10.1: definite, minimal lengths) and never looks beyond the octets it was given.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from chargepki.errors import Refused
 
@@ -113,9 +112,8 @@ def time(at: datetime) -> bytes:
     return tlv(UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode()) if at.year < 2050 else generalized_time(at)
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
-    """One element: `raw` is the whole TLV, `content` its value octets."""
+class Element(NamedTuple):
+    """One element: `raw` is the whole TLV, `content` its value octets. A tuple, because reading is on the issuing path."""
 
     tag: int
     content: bytes
@@ -128,11 +126,14 @@ class Element:
 
     def children(self, limit: int = 256) -> tuple["Element", ...]:
         """The elements inside; more than `limit` are refused."""
-        found: list[Element] = []
-        for child in _elements(self.content):
+        data, found = self.content, []
+        offset, end = 0, len(data)
+        while offset < end:
             if len(found) == limit:
                 raise malformed(f"more than {limit} elements in one structure")
-            found.append(child)
+            element = _element_at(data, offset)
+            found.append(element)
+            offset += len(element.raw)
         return tuple(found)
 
     def as_integer(self, tag: int = INTEGER, octets_max: int = 4096) -> int:
@@ -147,14 +148,7 @@ class Element:
         self.expect(OID)
         if not 0 < len(self.content) <= OID_OCTETS_MAX or self.content[-1] & 0x80:
             raise malformed("an object identifier of wrong length")
-        arcs, value = [], 0
-        for octet in self.content:
-            value = value << 7 | octet & 0x7F
-            if not octet & 0x80:
-                arcs.append(value)
-                value = 0
-        first = min(arcs[0] // 40, 2)
-        return ".".join(str(arc) for arc in (first, arcs[0] - 40 * first, *arcs[1:]))
+        return _dotted(self.content)
 
 
 def malformed(what: str) -> Refused:
@@ -163,33 +157,46 @@ def malformed(what: str) -> Refused:
 
 def parse_element(data: bytes) -> Element:
     """The one element that `data` is, with nothing behind it."""
-    first = next(_elements(data), None)
-    if first is None:
-        raise malformed("no data")
-    if len(first.raw) != len(data):
-        raise malformed(f"{len(data) - len(first.raw)} octets follow the structure")
+    first, rest = take_element(data)
+    if rest:
+        raise malformed(f"{len(rest)} octets follow the structure")
     return first
 
 
-def _elements(data: bytes) -> Iterator[Element]:
-    offset, end = 0, len(data)
-    while offset < end:
-        start = offset
-        if end - offset < 2:
-            raise malformed("truncated header")
-        tag, size = data[offset], data[offset + 1]
-        offset += 2
-        if tag & 0x1F == 0x1F:
-            raise malformed("a tag number above 30")
-        if size & 0x80:
-            count = size & 0x7F
-            if not 0 < count <= LENGTH_OCTETS_MAX or offset + count > end:
-                raise malformed("a length of unbounded or truncated form")
-            size = int.from_bytes(data[offset : offset + count], "big")
-            if size < 0x80 or data[offset] == 0:
-                raise malformed("a length that is not minimal")
-            offset += count
-        if offset + size > end:
-            raise malformed("truncated content")
-        yield Element(tag, data[offset : offset + size], data[start : offset + size])
-        offset += size
+def take_element(data: bytes) -> tuple[Element, bytes]:
+    """The first element in `data`, and the octets behind it."""
+    first = _element_at(data, 0)
+    return first, data[len(first.raw) :]
+
+
+def _element_at(data: bytes, start: int) -> Element:
+    end = len(data)
+    if end - start < 2:
+        raise malformed("truncated header" if data else "no data")
+    tag, size, offset = data[start], data[start + 1], start + 2
+    if tag & 0x1F == 0x1F:
+        raise malformed("a tag number above 30")
+    if size & 0x80:
+        count = size & 0x7F
+        if not 0 < count <= LENGTH_OCTETS_MAX or offset + count > end:
+            raise malformed("a length of unbounded or truncated form")
+        size = int.from_bytes(data[offset : offset + count], "big")
+        if size < 0x80 or data[offset] == 0:
+            raise malformed("a length that is not minimal")
+        offset += count
+    after = offset + size
+    if after > end:
+        raise malformed("truncated content")
+    return Element(tag, data[offset:after], data[start:after])
+
+
+@lru_cache(maxsize=1024)  # decoding costs as much as a hundred look-ups, and certificates repeat a few dozen identifiers
+def _dotted(content: bytes) -> str:
+    arcs, value = [], 0
+    for octet in content:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(str(arc) for arc in (first, arcs[0] - 40 * first, *arcs[1:]))

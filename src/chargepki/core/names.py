@@ -10,6 +10,18 @@ from chargepki.errors import Finding, Severity
 
 # RFC 5280 appendix A.1: upper bounds of the attribute types
 UPPER_BOUND: Final[dict[str, int]] = {"CN": 64, "O": 64, "OU": 64, "L": 128, "ST": 128, "C": 2, "serialNumber": 64, "DC": 63}
+RDNS_MAX: Final = 32  # the names of this trade have two to six
+# X.680 8.6 tags of the string types a name may use; T.61 is Latin-1 in practice
+_ENCODINGS: Final[dict[int, str]] = {
+    der.UTF8_STRING: "utf-8",
+    der.PRINTABLE_STRING: "ascii",
+    der.IA5_STRING: "ascii",
+    0x12: "ascii",
+    0x14: "latin-1",
+    0x1A: "ascii",
+    0x1C: "utf-32-be",
+    0x1E: "utf-16-be",
+}
 _PRINTABLE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
 
 
@@ -19,6 +31,25 @@ class Attribute:
 
     type: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAttribute:
+    """One attribute as a name's octets hold it: `tag` is the tag of its string type."""
+
+    type: str
+    tag: int
+    octets: bytes
+
+    def decode(self) -> Attribute:
+        """Text as text, anything else as hexadecimal. `Refused` when the octets are not of the string type they claim."""
+        encoding = _ENCODINGS.get(self.tag)
+        if encoding is None:
+            return Attribute(self.type, self.octets.hex())
+        try:
+            return Attribute(self.type, self.octets.decode(encoding))
+        except UnicodeDecodeError as error:
+            raise der.malformed(f"the name's {self.type} is no {encoding} text") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +114,19 @@ def read_name(name: x509.Name) -> Name:
             for a in name
         )
     )
+
+
+def parse_name(element: der.Element) -> tuple[EncodedAttribute, ...]:
+    """The attributes of a DER Name (RFC 5280 4.1.2.4) in their order. `Refused` when it is none, or longer than any real name."""
+    found = []
+    for rdn in element.expect(der.SEQUENCE).children(RDNS_MAX):
+        for pair in rdn.expect(der.SET).children(RDNS_MAX):
+            parts = pair.expect(der.SEQUENCE).children(2)
+            if len(parts) != 2:
+                raise der.malformed("an attribute of a name without a value")
+            type, value = parts[0].as_oid(), parts[1]
+            found.append(EncodedAttribute(oids.ATTRIBUTE_NAMES.get(type, type), value.tag, value.content))
+    return tuple(found)
 
 
 def find_name_faults(name: Name) -> tuple[Finding, ...]:

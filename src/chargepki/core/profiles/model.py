@@ -81,6 +81,7 @@ class Profile:
     has_issuer_url: bool = True
     has_crl_url: bool = True
     has_ocsp_no_check: bool = False
+    chain_pem_max: int | None = None  # characters of leaf and sub-CAs in PEM, where a protocol limits them
     version: int = 1
 
     @property

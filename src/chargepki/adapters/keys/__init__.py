@@ -1,0 +1,1 @@
+"""Key vaults: private keys go in, signatures come out."""

@@ -1,0 +1,69 @@
+"""PostgreSQL through psycopg 3: several nodes over one database."""
+
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from chargepki.adapters.store.backend import POOL_WAIT_SECONDS, READERS, STREAMS_MAX, Backend
+
+CONNECT_TIMEOUT_SECONDS: Final = 5
+STATEMENT_TIMEOUT_MS: Final = 30_000
+LOCK_TIMEOUT_MS: Final = 10_000
+MIGRATION_LOCK: Final = 0x63_70_6B_69  # "cpki": the advisory lock that one migrating node holds
+
+# A commit is durable whatever the server's default says.
+_SESSION: Final = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+_HINTS: Final = {
+    "53100": "free space on the database server's disk",
+    "53300": "raise max_connections of the server, or stop other clients",
+    "25006": "the server is read-only (a standby?): point the URL at the primary",
+    "28": "check the user and the password in the store's URL",
+    "3D000": "create the database that the store's URL names",
+    "42501": "grant the platform's user the right to create and write tables",
+    "57014": "the server is slow or another client holds locks: look at pg_stat_activity",
+    "55P03": "another client holds locks: look at pg_stat_activity",
+}
+_RETRYABLE: Final = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+
+
+def open_postgres(url: URL) -> Backend:
+    """The backend over the database that `url` names. Connects on first use."""
+    return Backend(
+        name="PostgreSQL",
+        writer=_engine(url, pool_size=1, max_overflow=0),
+        # A read is one statement: without BEGIN and ROLLBACK around it, it is one round trip.
+        reader=_engine(url, pool_size=READERS, max_overflow=STREAMS_MAX, isolation_level="AUTOCOMMIT"),
+        insert=insert,
+        lock_for_migration=lambda connection: connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})").close(),
+        begin_snapshot=lambda connection: connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        is_retryable=lambda error: _sqlstate(error) in _RETRYABLE,
+        hint=_hint,
+        release=lambda: None,
+    )
+
+
+def _engine(url: URL, *, pool_size: int, max_overflow: int, **options: Any) -> Engine:
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "chargepki", "options": _SESSION}
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={name: value for name, value in arguments.items() if name not in url.query},
+        paramstyle="format",
+        pool_pre_ping=True,  # a connection that died while idle is replaced, not reported
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=POOL_WAIT_SECONDS,
+        **options,
+    )
+
+
+def _sqlstate(error: SQLAlchemyError) -> str:
+    cause: Any = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(cause, "sqlstate", None) or ""
+
+
+def _hint(error: SQLAlchemyError) -> str:
+    state = _sqlstate(error)
+    found = next((hint for prefix, hint in _HINTS.items() if state.startswith(prefix)), "")
+    return found or "check that the PostgreSQL server runs and that the store's URL reaches it"

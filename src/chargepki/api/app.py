@@ -1,0 +1,75 @@
+"""Joins the nouns into one ASGI application."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from chargepki.api import (
+    audit_entries,
+    authorities,
+    certificates,
+    csr_checks,
+    inspections,
+    intents,
+    openapi,
+    problems,
+    profiles,
+    sessions,
+    stations,
+    tokens,
+)
+from chargepki.api.edge import Edge
+from chargepki.api.idempotency import Idempotency
+from chargepki.api.services import ApiServices
+
+PREFIX = "/api/v1"
+_ROUTERS: tuple[APIRouter, ...] = (
+    certificates.router,
+    authorities.router,
+    profiles.router,
+    csr_checks.router,
+    inspections.router,
+    stations.router,
+    sessions.router,
+    tokens.router,
+    tokens.identity_router,
+    audit_entries.router,
+    intents.router,
+)
+
+
+def create_api(services: ApiServices) -> FastAPI:
+    """The API under /api/v1. Middleware runs in the order edge, idempotency, routes."""
+    app = create_routes()
+    app.add_middleware(Idempotency, services=services)
+    app.add_middleware(Edge, services=services)
+    return app
+
+
+def create_routes() -> FastAPI:
+    """The routes without what answers them: enough to describe them."""
+    app = FastAPI(
+        title="ChargePKI",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    for router in _ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    problems.install(app)
+    document: dict[str, Any] = {}
+
+    def described() -> dict[str, Any]:
+        if not document:
+            document.update(openapi.describe(app))
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

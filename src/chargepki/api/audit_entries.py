@@ -1,0 +1,62 @@
+"""/audit-entries: who did what, and what became of it."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from chargepki.api.shapes import PAGE_SIZE, Cursor, IdPath, Limit, PageView, TextQuery, View, answer, shown
+from chargepki.api.visit import Visiting
+from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.permissions import Permission
+from chargepki.core.records import AuditEntry, AuditId, Outcome
+
+router = APIRouter(prefix="/audit-entries", tags=["audit-entries"])
+
+
+class AuditEntryView(View):
+    """`body` is the entry's canonical JSON document."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    outcome: Outcome
+    body: dict[str, Any]
+
+
+@router.get("", summary="List audit entries, newest first", **shown(PageView[AuditEntryView]))
+async def list_audit_entries(
+    visit: Visiting,
+    actor: TextQuery = "",
+    action: TextQuery = "",
+    object: Annotated[TextQuery, Query(description="ends in * to match a prefix: station:CS-*")] = "",
+    outcome: Literal["", "done", "refused", "broken"] = "",
+    cursor: Cursor = "",
+    limit: Limit = PAGE_SIZE,
+) -> Response:
+    act = visit.caller.act(Permission.AUDIT_ENTRY_READ, "audit:entries")
+    page = await visit.services.audit.list(
+        act, actor=actor, action=action, object=object, outcome=outcome, cursor=cursor, limit=limit
+    )
+    return answer(PageView(items=[_show(entry) for entry in page.items], next=page.next or None))
+
+
+@router.get("/{id}", summary="Show an audit entry", **shown(AuditEntryView))
+async def get_audit_entry(id: IdPath, visit: Visiting) -> Response:
+    check_allowed(visit.caller.actor, Permission.AUDIT_ENTRY_READ)
+    return answer(_show(await visit.services.ports.store.get_audit(AuditId(id))))
+
+
+def _show(entry: AuditEntry) -> AuditEntryView:
+    return AuditEntryView(
+        id=entry.id,
+        at=entry.at,
+        actor=entry.actor,
+        action=entry.action,
+        object=entry.object,
+        outcome=entry.outcome,
+        body=json.loads(entry.body),
+    )

@@ -1,0 +1,48 @@
+"""/sessions: the stations that are connected now."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Response
+
+from chargepki.api.services import Session
+from chargepki.api.shapes import View, answer, shown
+from chargepki.api.visit import Visiting
+from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.permissions import Permission
+from chargepki.core.records import SecurityProfile
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+class SessionView(View):
+    """`certificate` is the client certificate it came with, null under Basic authentication."""
+
+    station: str
+    ocpp_version: str
+    security_profile: SecurityProfile
+    remote: str
+    since: datetime
+    certificate: str | None
+
+
+class SessionList(View):
+    items: list[SessionView]
+
+
+@router.get("", summary="List the live sessions of this process", **shown(SessionList))
+async def list_sessions(visit: Visiting) -> Response:
+    check_allowed(visit.caller.actor, Permission.INVENTORY_STATION_READ)
+    gateway = visit.services.gateway
+    sessions = () if gateway is None else gateway.list_sessions()
+    return answer(SessionList(items=[_show(session) for session in sorted(sessions, key=lambda s: s.station)]))
+
+
+def _show(session: Session) -> SessionView:
+    return SessionView(
+        station=session.station,
+        ocpp_version=session.ocpp_version,
+        security_profile=session.security_profile,
+        remote=session.remote,
+        since=session.since,
+        certificate=session.certificate,
+    )

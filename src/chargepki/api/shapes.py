@@ -1,0 +1,76 @@
+"""Types, parameters and answers that every noun shares."""
+
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.responses import Response
+
+from chargepki.api import problems
+from chargepki.ports import PAGE_SIZE_MAX
+
+T = TypeVar("T")
+
+CURSOR_CHARS_MAX: Final = 512
+ID_CHARS_MAX: Final = 64  # ULIDs with a prefix have 30; slugs and OCPP identities at most 48
+TEXT_CHARS_MAX: Final = 200
+PAGE_SIZE: Final = 50
+
+# No control characters from outside: they fool terminals and logs, and a NUL breaks databases.
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_CHARS_MAX, pattern=_PRINTABLE)]
+
+IdPath = Annotated[str, Path(min_length=1, max_length=ID_CHARS_MAX, pattern=_PRINTABLE)]
+TextQuery = Annotated[str, Query(max_length=TEXT_CHARS_MAX, pattern=_PRINTABLE)]
+Cursor = Annotated[str, Query(max_length=CURSOR_CHARS_MAX, pattern=_PRINTABLE, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="items per page")]
+
+
+class Order(BaseModel):
+    """A request body: an unknown field is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class View(BaseModel):
+    """An answer's object."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PageView(View, Generic[T]):
+    """One page of a list; `next` is the cursor of the following page, null at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+def answer(view: BaseModel, status: int = 200, *, location: str = "") -> Response:
+    """`view` as JSON, rendered once: no second validation on the way out."""
+    headers = {"Location": location} if location else None
+    return Response(view.model_dump_json(), status, headers, "application/json")
+
+
+def shown(model: Any, status: int = 200, description: str = "Done", *, secret: bool = False) -> dict[str, Any]:
+    """What a route says of its answers in the OpenAPI document. FastAPI neither validates nor renders them."""
+    text = f"{description}. The secret is shown once." if secret else description
+    return {"status_code": status, "response_model": None, "responses": {status: {"model": model, "description": text}, **REFUSALS}}
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    401: _refusal("Not authenticated"),
+    403: _refusal("Not authorised"),
+    404: _refusal("Not found"),
+    409: _refusal("In conflict with what exists"),
+    413: _refusal("The body is too large"),
+    415: _refusal("The body is not JSON"),
+    422: _refusal("Refused, with every finding"),
+    429: _refusal("Too many requests"),
+    500: _refusal("Our bug"),
+    503: _refusal("The store or the key vault is unavailable"),
+}

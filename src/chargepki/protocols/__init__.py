@@ -1,0 +1,1 @@
+"""How others speak to us: thin siblings that never import each other."""

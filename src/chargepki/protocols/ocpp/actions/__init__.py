@@ -1,0 +1,1 @@
+"""One module per action: `async def handle(context, message) -> Answer`."""

@@ -1,0 +1,1 @@
+"""One module per OCPP version: its payloads to canonical values and back."""

@@ -1,0 +1,201 @@
+"""The station inventory: what exists, who operates it, how it may connect, and what it reported."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.permissions import Permission
+from chargepki.core.identifiers.station import parse_serial_number, parse_station_id
+from chargepki.core.names import UPPER_BOUND
+from chargepki.core.passwords import SALT_OCTETS, hash_password
+from chargepki.core.profiles.model import SubjectKind
+from chargepki.core.profiles.registry import Profiles
+from chargepki.core.records import (
+    EnrolmentToken,
+    Page,
+    ProfileId,
+    SecurityEvent,
+    SecurityProfile,
+    Station,
+    StationId,
+    StationState,
+    TokenId,
+)
+from chargepki.core.secret_text import new_secret
+from chargepki.errors import Conflict, Finding, Refused
+from chargepki.ports import AddEnrolmentToken, AddSecurityEvent, AddStation, Ports, StationChanged, TouchStation, UpdateStation
+from chargepki.services.access import ENROLMENT_PREFIX, SECRET_OCTETS
+from chargepki.services.audit import AuditTrail, Caller, OpenAct
+
+PASSWORD_OCTETS: Final = 20  # 40 hex characters: the longest that OCPP 1.6 (AuthorizationKey) and 2.0.1 both carry
+TOKEN_VALID_HOURS_MAX: Final = 24 * 366
+UPDATE_ATTEMPTS_MAX: Final = 5  # two writers at once are rare; five in a row are a fault
+
+
+class Inventory:
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles) -> None:
+        self._ports, self._audit, self._profiles = ports, audit, profiles
+
+    async def add_station(
+        self,
+        caller: Caller,
+        *,
+        id: str,
+        serial_number: str,
+        operator: str,
+        csr_tolerant: bool = False,
+        include_root: bool = False,
+    ) -> Station:
+        """Registers a station; `Conflict` when its id, or the operator's serial number, is taken."""
+        async with self._audit.act(caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}")) as opened:
+            station = Station(
+                parse_station_id(id),
+                parse_serial_number(serial_number),
+                _parse_operator(operator),
+                StationState.REGISTERED,
+                SecurityProfile.TLS_BASIC,
+                self._ports.clock.now(),
+                csr_tolerant=csr_tolerant,
+                include_root=include_root,
+            )
+            await self._ports.store.commit(AddStation(station), opened.done(after_sha256=_digest(station)))
+            return station
+
+    async def get_station(self, caller: Caller, id: StationId) -> Station:
+        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
+        return await self._ports.store.get_station(id)
+
+    async def list_stations(
+        self, caller: Caller, *, text: str = "", operator: str = "", state: str = "", cursor: str = "", limit: int = 50
+    ) -> Page[Station]:
+        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
+        return await self._ports.store.list_stations(text=text, operator=operator, state=state, cursor=cursor, limit=limit)
+
+    async def update_station(
+        self,
+        caller: Caller,
+        id: StationId,
+        *,
+        state: StationState | None = None,
+        csr_tolerant: bool | None = None,
+        include_root: bool | None = None,
+        security_profile: SecurityProfile | None = None,
+    ) -> Station:
+        """Changes what is given. Lowering `security_profile` is the operator's way back for a station that lost its key."""
+        wanted = {"state": state, "csr_tolerant": csr_tolerant, "include_root": include_root, "security_profile": security_profile}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        act = caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}", **{name: str(value) for name, value in given.items()})
+        async with self._audit.act(act) as opened:
+            if not given:
+                raise Refused.because("inventory.station.unchanged", "the request changes nothing", hint="name a field to change")
+            return await self._rewrite(id, opened, given)
+
+    async def set_password(self, caller: Caller, id: StationId) -> str:
+        """A fresh Basic password for security profile 2, shown this once; the old one ends."""
+        async with self._audit.act(caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", credential="password")) as opened:
+            password = self._ports.entropy.octets(PASSWORD_OCTETS).hex()
+            hashed = await asyncio.to_thread(hash_password, password, self._ports.entropy.octets(SALT_OCTETS))
+            await self._rewrite(id, opened, {"password_hash": hashed})
+            return password
+
+    async def create_enrolment_token(
+        self, caller: Caller, id: StationId, *, profile: ProfileId, valid_hours: int = 72
+    ) -> tuple[EnrolmentToken, str]:
+        """A token that gets this station one certificate of this profile, shown this once."""
+        act = caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", credential="enrolment token", profile=profile)
+        async with self._audit.act(act) as opened:
+            if not 1 <= valid_hours <= TOKEN_VALID_HOURS_MAX:
+                raise Refused.because(
+                    "inventory.token.validity", f"an enrolment token lives 1 to {TOKEN_VALID_HOURS_MAX} hours", path="valid_hours"
+                )
+            if self._profiles.get(profile).profile.subject_kind is not SubjectKind.STATION:
+                raise Refused.because(
+                    "inventory.token.profile", f"{profile} does not speak for a station", path="profile", hint="ocpp/station"
+                )
+            station = await self._ports.store.get_station(id)
+            secret, now = new_secret(ENROLMENT_PREFIX, self._ports.entropy.octets(SECRET_OCTETS)), self._ports.clock.now()
+            token = EnrolmentToken(
+                TokenId(self._ports.entropy.ulid("enr")),
+                hashlib.sha256(secret.encode()).digest(),
+                station.id,
+                profile,
+                now + timedelta(hours=valid_hours),
+                caller.actor.id,
+                now,
+            )
+            await self._ports.store.commit(AddEnrolmentToken(token), opened.done())
+            return token, secret
+
+    async def note_boot(self, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str) -> Station:
+        """What a station says of itself (OCPP B01). A first boot makes it active."""
+        return await self._note(
+            station,
+            {
+                "ocpp_version": ocpp_version,
+                "vendor": vendor[:50],
+                "model": model[:50],
+                "firmware": firmware[:50],
+                "state": StationState.ACTIVE,
+            },
+        )
+
+    async def note_seen(self, station: StationId) -> None:
+        await self._ports.store.commit(TouchStation(station, self._ports.clock.now()))
+
+    async def record_security_event(self, event: SecurityEvent) -> None:
+        await self._ports.store.commit(AddSecurityEvent(event))
+
+    async def list_security_events(
+        self, caller: Caller, station: StationId | None, *, cursor: str = "", limit: int = 50
+    ) -> Page[SecurityEvent]:
+        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
+        return await self._ports.store.list_security_events(station, cursor=cursor, limit=limit)
+
+    async def _rewrite(self, id: StationId, opened: OpenAct, given: Mapping[str, object]) -> Station:
+        """Read, change, write against the version that was read; another writer in between means once more."""
+        for _ in range(UPDATE_ATTEMPTS_MAX):
+            old = await self._ports.store.get_station(id)
+            new = replace(old, **given)  # type: ignore[arg-type]  # the callers' keywords are typed
+            try:
+                await self._ports.store.commit(UpdateStation(new), opened.done(before_sha256=_digest(old), after_sha256=_digest(new)))
+            except Conflict:
+                continue
+            stored = replace(new, version=old.version + 1)
+            self._ports.notifier.publish(StationChanged(stored))
+            return stored
+        raise Conflict(Finding("inventory.station.busy", f"station {id} is being changed by others", hint="try again"))
+
+    async def _note(self, id: StationId, seen: Mapping[str, object]) -> Station:
+        for _ in range(UPDATE_ATTEMPTS_MAX):
+            old = await self._ports.store.get_station(id)
+            if old.state is not StationState.REGISTERED:
+                seen = {name: value for name, value in seen.items() if name != "state"}
+            new = replace(old, **seen)  # type: ignore[arg-type]  # as above
+            if new == old:
+                await self.note_seen(id)
+                return old
+            try:
+                await self._ports.store.commit(UpdateStation(new), TouchStation(id, self._ports.clock.now()))
+            except Conflict:
+                continue
+            return replace(new, version=old.version + 1)
+        raise Conflict(Finding("inventory.station.busy", f"station {id} is being changed by others", hint="try again"))
+
+
+def _parse_operator(text: str) -> str:
+    if not 0 < len(text) <= UPPER_BOUND["O"] or not text.isprintable():
+        raise Refused.because(
+            "inventory.operator",
+            f"an operator's name has 1 to {UPPER_BOUND['O']} printable characters",
+            path="operator",
+            clause="OCPP A00.FR.509",
+        )
+    return text
+
+
+def _digest(station: Station) -> bytes:
+    return hashlib.sha256(repr(station).encode()).digest()

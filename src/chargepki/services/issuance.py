@@ -1,0 +1,256 @@
+"""Issuance: the one service that every door ends in."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.permissions import Permission
+from chargepki.core.algorithms import RSA_KINDS, SIGNATURE_OCTETS_MAX, KeySpec, parse_spki
+from chargepki.core.bundle import assemble_pkcs12
+from chargepki.core.csr import parse_csr
+from chargepki.core.issue import SERIAL_OCTETS, Template, check_plan, plan_certificate, serial_from
+from chargepki.core.keychecks import find_key_faults
+from chargepki.core.pem import pem_length
+from chargepki.core.profiles.model import EffectiveProfile, Profile
+from chargepki.core.profiles.registry import Profiles
+from chargepki.core.records import (
+    AuthorityState,
+    Certificate,
+    CertificateId,
+    CertificateQuery,
+    Intent,
+    KeyRef,
+    Page,
+)
+from chargepki.errors import Finding, Refused, refuse_errors
+from chargepki.ports import Ports
+from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.services.authorities import Authorities, IssuerView
+from chargepki.services.orders import CertificateOrder, Issued
+from chargepki.services.registration import Grant, Registration
+from chargepki.services.signing import SigningJob, issue_certificate
+
+# A device that lost our answer asks again with the same key: within this time it gets the same certificate.
+REPEAT_WINDOW: Final = timedelta(hours=24)
+# Two signatures never take this long; an older intent without a certificate was cut off.
+INTENT_GRACE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The key to certify and what is known of it."""
+
+    spki: bytes
+    spec: KeySpec
+    key: KeyRef | None
+    findings: tuple[Finding, ...]
+
+
+class Issuance:
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, authorities: Authorities, registration: Registration) -> None:
+        self._ports, self._audit, self._profiles = ports, audit, profiles
+        self._authorities, self._registration = authorities, registration
+
+    async def request(self, caller: Caller, order: CertificateOrder) -> Issued:
+        """One certificate for one order: registration, plan, lint, intent, signature, verification, commit.
+
+        Raises `Refused` (with every finding; nothing was signed), `Conflict` (key or token taken meanwhile) or `Broken`.
+        """
+        async with self._audit.act(caller.act(Permission.CERTIFICATE_ISSUE, _object_of(order), profile=order.profile)) as opened:
+            _check_key_source(order)
+            profile = self._profiles.get(order.profile)
+            _check_validity(order, profile.profile)
+            granted = await self._registration.grant(caller, order, profile)
+            subject = await self._read_subject(order, profile, granted)
+            try:
+                return await self._issue(opened, order, profile.profile, granted, subject)
+            except Refused:
+                if order.key_spec is not None and subject.key is not None:
+                    await self._ports.vault.destroy(subject.key)
+                raise
+
+    async def chain_of(self, certificate: Certificate) -> tuple[bytes, ...]:
+        """DER: the certificate, sub-CAs, root."""
+        view = await self._authorities.view(certificate.issuer)
+        return (certificate.der,) if certificate.der == view.certificate_der else (certificate.der, *view.chain)
+
+    async def get(self, caller: Caller, id: CertificateId) -> Certificate:
+        check_allowed(caller.actor, Permission.CERTIFICATE_READ)
+        return await self._ports.store.get_certificate(id)
+
+    async def list(self, caller: Caller, query: CertificateQuery, *, cursor: str = "", limit: int = 50) -> Page[Certificate]:
+        check_allowed(caller.actor, Permission.CERTIFICATE_READ)
+        return await self._ports.store.list_certificates(query, now=self._ports.clock.now(), cursor=cursor, limit=limit)
+
+    async def open_intents(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[Intent]:
+        """What was about to be signed and led to no certificate: cut off by a crash. Nothing of it reached a caller."""
+        check_allowed(caller.actor, Permission.SYSTEM_INTENT_REVIEW)
+        before = self._ports.clock.now() - INTENT_GRACE
+        return await self._ports.store.list_open_intents(before=before, cursor=cursor, limit=limit)
+
+    async def export_pkcs12(self, caller: Caller, id: CertificateId, passphrase: bytes) -> bytes:
+        """Key, certificate and chain, sealed with `passphrase`; only where the platform made the key."""
+        async with self._audit.act(caller.act(Permission.CERTIFICATE_ISSUE, f"certificate:{id}", export="pkcs12")) as opened:
+            certificate = await self._ports.store.get_certificate(id)
+            if certificate.key is None:
+                raise Refused.because(
+                    "certificate.key.not_ours",
+                    "the platform never had this certificate's private key",
+                    hint="its holder can make the PKCS#12 file",
+                )
+            key_pem = await self._ports.vault.export(certificate.key, passphrase)
+            chain = await self.chain_of(certificate)
+            sealed = assemble_pkcs12(key_pem, passphrase, chain, friendly_name=certificate.subject).content
+            await self._ports.store.commit(opened.done())
+            return sealed
+
+    async def _read_subject(self, order: CertificateOrder, profile: EffectiveProfile, granted: Grant) -> _Subject:
+        allowed = profile.profile.keys
+        if order.csr:
+            csr = parse_csr(order.csr, tolerant=granted.station is not None and granted.station.csr_tolerant)
+            found = (*csr.findings, *find_key_faults(csr.key, allowed), *self._registration.check_csr_names(granted, csr))
+            refuse_errors(found)
+            return _Subject(csr.spki, _known(csr.key_spec), None, found)
+        if order.key_spec is not None and order.key_spec not in allowed:
+            raise Refused.because(
+                "key.kind", f"{order.profile} allows no {order.key_spec} key", path="key_spec", hint=f"one of: {', '.join(sorted(allowed))}"
+            )
+        if order.key_spec is not None:
+            handle = await self._ports.vault.generate(order.key_spec, label=granted.owner, exportable=True)
+        else:
+            assert order.vault_key is not None
+            handle = await self._ports.vault.get(order.vault_key)
+        return _Subject(handle.spki, handle.spec, handle.ref, refuse_errors(find_key_faults(parse_spki(handle.spki), allowed)))
+
+    async def _issue(self, opened: OpenAct, order: CertificateOrder, profile: Profile, granted: Grant, subject: _Subject) -> Issued:
+        opened.findings = (*granted.findings, *subject.findings)
+        if (repeat := await self._find_repeat(order, granted, subject)) is not None:
+            return Issued(repeat, await self.chain_of(repeat), tuple(opened.findings), None, is_repeat=True)
+        view = await self._choose_issuer(order, profile, subject.spec)
+        template = await self._authorities.template(profile, view)
+        now = self._ports.clock.now()
+        plan = plan_certificate(
+            template,
+            serial=serial_from(self._ports.entropy.octets(SERIAL_OCTETS)),
+            name=granted.name,
+            alt_names=granted.alt_names,
+            spki=subject.spki,
+            key_spec=subject.spec,
+            now=now,
+            validity_days=order.validity_days,
+        )
+        _check_chain_length(template, plan.tbs, view)
+        job = SigningJob(
+            id=CertificateId(self._ports.entropy.ulid("crt")),
+            plan=check_plan(plan, template, now),
+            issuer_key=view.authority.key,
+            issuer_public_key=view.public_key,
+            name=granted.name,
+            spki=subject.spki,
+            owner=granted.owner,
+            decision={**granted.evidence, "profile": profile.id, "profile_version": profile.version, "door": opened.act.door},
+            station=order.station,
+            key=subject.key,
+            with_intent=granted.changes,
+        )
+        certificate = await issue_certificate(self._ports, opened, job)
+        return Issued(certificate, (certificate.der, *view.chain), tuple(opened.findings), opened.id, is_repeat=False)
+
+    async def _find_repeat(self, order: CertificateOrder, granted: Grant, subject: _Subject) -> Certificate | None:
+        """The valid certificate this key got lately for the same purpose; refuses a key that belongs to someone else."""
+        spki_sha256 = hashlib.sha256(subject.spki).digest()
+        owner = await self._ports.store.lookup_key_owner(spki_sha256)
+        if owner is None:
+            return None
+        if owner != granted.owner:
+            raise Refused(_foreign_key(granted))
+        if order.enrolment_token and granted.changes:
+            return None  # a fresh token asks for a fresh certificate
+        query = CertificateQuery(station=order.station, profile=order.profile, state="valid", spki_sha256=spki_sha256)
+        page = await self._ports.store.list_certificates(query, now=self._ports.clock.now(), limit=1)
+        fresh = [c for c in page.items if self._ports.clock.now() - c.issued_at < REPEAT_WINDOW and c.subject == str(granted.name)]
+        return fresh[0] if fresh and (order.issuer in (None, fresh[0].issuer)) else None
+
+    async def _choose_issuer(self, order: CertificateOrder, profile: Profile, spec: KeySpec) -> IssuerView:
+        views = await self._authorities.views()
+        able = [v for v in views if v.authority.profile in profile.issuers and v.authority.state is AuthorityState.ACTIVE]
+        if order.issuer is not None:
+            chosen = await self._authorities.view(order.issuer)
+            if chosen not in able:
+                names = ", ".join(v.authority.id for v in able) or "none yet"
+                raise Refused.because("issuance.issuer", f"{order.issuer} may not issue {profile.id}", path="issuer", hint=f"able: {names}")
+            return chosen
+        if not able:
+            raise Refused.because(
+                "issuance.issuer.none",
+                f"no active authority may issue {profile.id}",
+                path="issuer",
+                hint=f"chargepki ca create --profile {min(profile.issuers, default='')}",
+            )
+        # An RSA-only station can check nothing but an RSA chain (OCPP A00.FR.318): keep each family to itself where we can.
+        newest_first = able[::-1]
+        return next((v for v in newest_first if _is_rsa(v.authority.key_spec) == _is_rsa(spec)), newest_first[0])
+
+
+def _object_of(order: CertificateOrder) -> str:
+    if order.station is not None:
+        return f"station:{order.station}"
+    return f"host:{order.host}" if order.host else f"party:{order.common_name}"
+
+
+def _check_key_source(order: CertificateOrder) -> None:
+    if sum((bool(order.csr), order.key_spec is not None, order.vault_key is not None)) != 1:
+        raise Refused.because(
+            "issuance.key.source",
+            "the order needs a CSR or the kind of key to make, and not both",
+            path="csr",
+            hint="--csr FILE or --key ec-p256",
+        )
+
+
+def _check_validity(order: CertificateOrder, profile: Profile) -> None:
+    if order.validity_days is not None and not 1 <= order.validity_days <= profile.validity_days_max:
+        raise Refused.because(
+            "profile.validity",
+            f"{profile.id} allows 1 to {profile.validity_days_max} days, not {order.validity_days}",
+            path="validity_days",
+        )
+
+
+def _check_chain_length(template: Template, tbs: bytes, view: IssuerView) -> None:
+    """Refuses, before anything is signed, a chain that its protocol could not carry."""
+    limit = template.profile.chain_pem_max
+    if limit is None:
+        return
+    subs = view.chain[:-1]  # the root does not travel
+    leaf = len(tbs) + SIGNATURE_OCTETS_MAX[template.issuer.signature] + 64  # algorithm, tags and lengths
+    total = pem_length(leaf) + sum(pem_length(len(der)) for der in subs)
+    if total > limit:
+        raise Refused.because(
+            "ocpp.certificate_chain.too_long",
+            f"leaf and sub-CAs would take {total} characters of PEM; the protocol carries {limit}",
+            path="issuer",
+            clause="OCPP CertificateSigned.certificateChain",
+            hint="use an authority with smaller keys (ec-p256) for certificates that travel over OCPP",
+        )
+
+
+def _foreign_key(granted: Grant) -> Finding:
+    return Finding(
+        "registration.key.foreign",
+        f"this public key belongs to another subject already, not to {granted.owner}",
+        path="csr.spki",
+        clause="OCPP A00.FR.427",
+        hint="two devices with one key are clones: make a fresh key pair on this one and look into the other",
+    )
+
+
+def _known(spec: KeySpec | None) -> KeySpec:
+    assert spec is not None, "find_key_faults refuses unknown kinds"
+    return spec
+
+
+def _is_rsa(spec: KeySpec) -> bool:
+    return spec in RSA_KINDS

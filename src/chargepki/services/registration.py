@@ -1,0 +1,187 @@
+"""Registration: may this actor have this certificate for this key, and which names will it carry?
+
+Names come from the inventory and from policy. What a CSR asks for is compared and reported, never copied.
+"""
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Final
+
+from chargepki.core.access.decide import ActorKind
+from chargepki.core.canonical_json import JsonValue
+from chargepki.core.csr import CertificateRequest
+from chargepki.core.identifiers.station import parse_host, parse_serial_number
+from chargepki.core.names import AltNames, Name, find_name_faults
+from chargepki.core.profiles.model import EffectiveProfile, SanRule, SubjectKind
+from chargepki.core.records import EnrolmentToken, Station, StationId, StationState
+from chargepki.errors import Finding, NotAuthorised, Refused, Severity, refuse_errors
+from chargepki.ports import Change, Ports, UseEnrolmentToken
+from chargepki.services.audit import Caller
+from chargepki.services.orders import CertificateOrder
+
+ALT_HOSTS_MAX: Final = 32  # names on one certificate
+ENROLEE: Final = "enrolee"  # the role of an actor that holds nothing but an enrolment token
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Registration's answer. `owner` is who the key will belong to; `changes` commit with the intent."""
+
+    name: Name
+    alt_names: AltNames
+    owner: str
+    station: Station | None
+    evidence: dict[str, JsonValue]
+    findings: tuple[Finding, ...] = ()
+    changes: tuple[Change, ...] = field(default=())
+
+
+class Registration:
+    def __init__(self, ports: Ports, organization: str) -> None:
+        self._ports, self._organization = ports, organization
+
+    async def grant(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
+        """Names and conditions for this order, before its CSR has been read. `Refused` with every finding."""
+        match profile.profile.subject_kind:
+            case SubjectKind.STATION:
+                granted = await self._grant_station(caller, order)
+            case SubjectKind.HOST:
+                granted = self._grant_host(order, profile)
+            case SubjectKind.PARTY:
+                granted = self._grant_party(order)
+            case SubjectKind.RESPONDER if caller.actor.kind is ActorKind.SYSTEM:
+                granted = self._grant_party(order)
+            case kind:
+                raise NotAuthorised(
+                    Finding("registration.kind", f"{order.profile} is issued by the platform for a {kind}, not on request", path="profile")
+                )
+        refuse_errors((*find_name_faults(granted.name), *_find_outside(granted.name, profile)))
+        return granted
+
+    def check_csr_names(self, granted: Grant, csr: CertificateRequest) -> tuple[Finding, ...]:
+        """Notices where the CSR asks for other names than it gets."""
+        return tuple(
+            Finding(
+                "registration.name.replaced",
+                f"the CSR says {type}={asked!r}; the certificate says {granted.name.first(type)!r}",
+                Severity.NOTICE,
+                f"csr.subject.{type.lower()}",
+                "OCPP A02.FR.04",
+                "names come from the inventory; correct the station or the inventory if they should agree",
+            )
+            for type in ("CN", "O")
+            if (asked := csr.subject.first(type)) and asked != granted.name.first(type)
+        )
+
+    async def _grant_station(self, caller: Caller, order: CertificateOrder) -> Grant:
+        if order.station is None:
+            raise Refused.because("registration.station.missing", "the order names no station", path="station", hint="--station ID")
+        _check_speaks_for(caller, order.station)
+        station = await self._ports.store.get_station(order.station)
+        if station.state in (StationState.SUSPENDED, StationState.DECOMMISSIONED):
+            raise NotAuthorised(
+                Finding(
+                    "registration.station.state",
+                    f"{station.id} is {station.state}",
+                    path="station",
+                    hint=f"chargepki station update {station.id} --state active",
+                )
+            )
+        token = await self._check_token(caller, order)
+        evidence: dict[str, JsonValue] = {"station": station.id, "version": station.version}
+        if token is not None:
+            evidence["token"] = token.id
+        return Grant(
+            Name.of(("O", station.operator), ("CN", station.serial_number)),
+            AltNames(),
+            f"station:{station.id}",
+            station,
+            evidence,
+            changes=() if token is None else (UseEnrolmentToken(token.id, self._ports.clock.now()),),
+        )
+
+    async def _check_token(self, caller: Caller, order: CertificateOrder) -> EnrolmentToken | None:
+        """The order's token, valid for this station and profile now; None where the caller needs none."""
+        if not order.enrolment_token:
+            if caller.actor.role == ENROLEE:
+                raise NotAuthorised(Finding("registration.token.missing", "an enrolee needs its enrolment token"))
+            return None
+        token = await self._ports.store.lookup_enrolment_token(hashlib.sha256(order.enrolment_token.encode()).digest())
+        if token is None:
+            raise NotAuthorised(_token_fault("unknown", "this enrolment token does not exist", order))
+        found = []
+        if token.station != order.station:
+            found.append(_token_fault("station", "this enrolment token was made for another station", order))
+        if token.profile != order.profile:
+            found.append(_token_fault("profile", f"this enrolment token was made for {token.profile}", order))
+        if token.used_at is not None:
+            found.append(_token_fault("used", "this enrolment token was used already", order))
+        if token.expires_at <= self._ports.clock.now():
+            found.append(_token_fault("expired", "this enrolment token has expired", order))
+        if found:
+            raise NotAuthorised(*found)
+        return token
+
+    def _grant_host(self, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
+        if not order.host:
+            raise Refused.because("registration.host.missing", "the order names no host", path="host", hint="--host csms.example.org")
+        if len(order.alt_hosts) > ALT_HOSTS_MAX:
+            raise Refused.because("registration.host.too_many", f"more than {ALT_HOSTS_MAX} names", path="alt_hosts")
+        host = parse_host(order.host)
+        names, addresses = _split_alt_hosts(order.alt_hosts)
+        suffixes = profile.host_suffixes
+        outside = [name for name in (host, *names) if suffixes is not None and not any(_is_below(name, suffix) for suffix in suffixes)]
+        if outside and suffixes is not None:
+            allowed = ", ".join(sorted(suffixes))
+            raise Refused(*(Finding("registration.host.outside", f"{name} is not below {allowed}", path="host") for name in outside))
+        has_san = profile.profile.san is SanRule.FROM_CN
+        alt_names = AltNames(tuple(dict.fromkeys((host, *names))), tuple(dict.fromkeys(addresses))) if has_san else AltNames()
+        name = Name.of(("O", order.organization or self._organization), ("CN", host))
+        return Grant(name, alt_names, f"host:{host}", None, {"host": host})
+
+    def _grant_party(self, order: CertificateOrder) -> Grant:
+        organization, common_name = order.organization or self._organization, order.common_name
+        if not common_name:
+            raise Refused.because(
+                "registration.common_name.missing", "the order names no common name", path="common_name", hint="--common-name"
+            )
+        if order.profile == "ocpp/manufacturer-initial":
+            common_name = parse_serial_number(common_name)
+        name = Name.of(("O", organization), ("CN", common_name))
+        return Grant(name, AltNames(), f"party:{organization}/{common_name}", None, {"organization": organization})
+
+
+def _check_speaks_for(caller: Caller, station: StationId) -> None:
+    if caller.actor.kind is ActorKind.STATION and caller.actor.id != f"station:{station}":
+        raise NotAuthorised(
+            Finding("registration.station.foreign", f"{caller.actor.id} asked for a certificate of station {station}", path="station")
+        )
+
+
+def _find_outside(name: Name, profile: EffectiveProfile) -> tuple[Finding, ...]:
+    allowed = profile.organizations
+    if allowed is None or name.first("O") in allowed:
+        return ()
+    message = f"this deployment issues {profile.profile.id} only for {', '.join(sorted(allowed))}"
+    return (Finding("registration.organization.outside", message, path="organization"),)
+
+
+def _split_alt_hosts(texts: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    names: list[str] = []
+    addresses: list[bytes] = []
+    for text in texts:
+        try:
+            addresses.append(ipaddress.ip_address(text).packed)
+        except ValueError:
+            names.append(parse_host(text))
+    return tuple(names), tuple(addresses)
+
+
+def _is_below(host: str, suffix: str) -> bool:
+    return host == suffix or host.endswith("." + suffix)
+
+
+def _token_fault(slug: str, message: str, order: CertificateOrder) -> Finding:
+    hint = f"chargepki station token {order.station} --profile {order.profile}"
+    return Finding(f"registration.token.{slug}", message, path="enrolment_token", hint=hint)

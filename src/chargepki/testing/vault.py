@@ -1,0 +1,57 @@
+"""A vault without a disk."""
+
+import asyncio
+
+from chargepki.adapters.entropy import SystemEntropy
+from chargepki.adapters.keys.private_keys import (
+    check_export_passphrase,
+    check_exportable,
+    check_label,
+    encrypted_pem,
+    no_such_key,
+    sign_order,
+)
+from chargepki.core.algorithms import KeySpec, PrivateKey, generate_private_key, spki_of
+from chargepki.core.records import KeyRef
+from chargepki.ports import KeyHandle, SigningOrder
+
+
+class MemoryVault:
+    """Implements `ports.KeyVault`. Its keys live as long as it does."""
+
+    def __init__(self) -> None:
+        self._entropy = SystemEntropy()
+        self._keys: dict[KeyRef, tuple[KeyHandle, PrivateKey]] = {}
+
+    async def generate(self, spec: KeySpec, *, label: str, exportable: bool = False) -> KeyHandle:
+        check_label(label)
+        key = await asyncio.to_thread(generate_private_key, spec)
+        handle = KeyHandle(KeyRef(self._entropy.ulid("key")), spec, spki_of(key.public_key()), label, exportable)
+        self._keys[handle.ref] = (handle, key)
+        return handle
+
+    async def get(self, ref: KeyRef) -> KeyHandle:
+        return self._find(ref)[0]
+
+    async def sign(self, order: SigningOrder) -> bytes:
+        handle, key = self._find(order.key)
+        return await sign_order(key, handle.spec, order)
+
+    async def export(self, ref: KeyRef, passphrase: bytes) -> bytes:
+        handle, key = self._find(ref)
+        check_exportable(handle)
+        check_export_passphrase(passphrase)
+        return await asyncio.to_thread(encrypted_pem, key, passphrase)
+
+    async def destroy(self, ref: KeyRef) -> None:
+        self._find(ref)
+        del self._keys[ref]
+
+    async def list(self) -> tuple[KeyHandle, ...]:
+        """Oldest first."""
+        return tuple(handle for handle, _ in self._keys.values())
+
+    def _find(self, ref: KeyRef) -> tuple[KeyHandle, PrivateKey]:
+        if ref not in self._keys:
+            raise no_such_key(ref)
+        return self._keys[ref]
