@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StringConstraints
 
 from chargepki.api.shapes import Id, IdPath, Order, View, answer, shown
-from chargepki.api.spelling import ChainFormat, CrlFormat, choose_format, spell, spell_crl
+from chargepki.api.spelling import CHAIN_MEDIA_TYPES, CRL_MEDIA_TYPES, ChainFormat, CrlFormat, choose_format, spell, spell_crl
 from chargepki.api.visit import Visiting
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
 from chargepki.core.records import AuthorityId, AuthorityState, Crl, ProfileId
@@ -91,7 +91,7 @@ async def get_authority(id: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.authorities.view(authority.id)))
 
 
-@router.get("/{id}/certificate", summary="Spell an authority's chain", **shown(None, 200, "The chain in the format asked for"))
+@router.get("/{id}/certificate", summary="Spell an authority's chain", **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES))
 async def get_authority_certificate(
     id: IdPath, request: Request, visit: Visiting, format: ChainFormat | None = None, include_root: bool = True
 ) -> Response:
@@ -101,16 +101,16 @@ async def get_authority_certificate(
     return spell(view.chain, wanted, include_root=include_root)
 
 
-@router.get("/{id}/crl", summary="Show an authority's newest CRL", **shown(CrlView, 200, "`?format=pem|der` gives the CRL itself"))
+@router.get("/{id}/crl", summary="Show an authority's newest CRL", **shown(CrlView, 200, "`?format=` gives the CRL itself", files=CRL_MEDIA_TYPES))
 async def get_crl(id: IdPath, visit: Visiting, format: CrlFormat | None = None) -> Response:
     authority = await visit.services.authorities.get(visit.caller, AuthorityId(id))
-    crl = await visit.services.crls.latest_crl(authority.id)
+    crl = await visit.services.status.current_crl(authority.id)
     return answer(_show_crl(crl)) if format is None else spell_crl(crl.der, format)
 
 
 @router.post("/{id}/crl", summary="Publish a fresh CRL now", **shown(CrlView, 201, "Published"))
 async def publish_crl(id: IdPath, visit: Visiting) -> Response:
-    crl = await visit.services.crls.publish_crl(visit.caller, AuthorityId(id))
+    crl = await visit.services.status.publish_crl(AuthorityId(id), visit.caller)
     return answer(_show_crl(crl), 201, location=f"/api/v1/authorities/{crl.issuer}/crl")
 
 

@@ -9,8 +9,8 @@ from pydantic import Field, SecretStr
 
 from chargepki.api.impact import ImpactView, assess_impact
 from chargepki.api.problems import FindingView, show_findings
-from chargepki.api.shapes import Cursor, Id, IdPath, Limit, Order, PageView, PAGE_SIZE, Text, TextQuery, View, answer, shown
-from chargepki.api.spelling import ChainFormat, choose_format, spell
+from chargepki.api.shapes import PAGE_SIZE, Cursor, Id, IdPath, Limit, Order, PageView, Text, TextQuery, View, answer, shown
+from chargepki.api.spelling import CHAIN_MEDIA_TYPES, ChainFormat, choose_format, spell
 from chargepki.api.visit import ShownOnce, Visit, Visiting
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.pem import encode_pem
@@ -142,7 +142,7 @@ async def list_certificates(
     return answer(PageView(items=items, next=page.next or None))
 
 
-@router.post("", summary="Order a certificate", **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself"))
+@router.post("", summary="Order a certificate", **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself", files=CHAIN_MEDIA_TYPES))
 async def order_certificate(request: Request, body: CertificateOrderBody, visit: Visiting, format: ChainFormat | None = None) -> Response:
     wanted = choose_format(format, request.headers.get("accept", ""))
     issued = await visit.services.issuance.request(visit.caller, _order_of(body, visit))
@@ -160,8 +160,10 @@ async def get_certificate(id: IdPath, visit: Visiting) -> Response:
     return answer(CertificateDetail(**view.model_dump(), pem=encode_pem("CERTIFICATE", certificate.der)))
 
 
-@router.get("/{id}/chain", summary="Spell a certificate's chain", **shown(None, 200, "The chain in the format asked for"))
-async def get_chain(id: IdPath, request: Request, visit: Visiting, format: ChainFormat | None = None, include_root: bool = False) -> Response:
+@router.get("/{id}/chain", summary="Spell a certificate's chain", **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES))
+async def get_chain(
+    id: IdPath, request: Request, visit: Visiting, format: ChainFormat | None = None, include_root: bool = False
+) -> Response:
     wanted = choose_format(format, request.headers.get("accept", "")) or ChainFormat.PEM
     certificate = await visit.services.issuance.get(visit.caller, CertificateId(id))
     return spell(await visit.services.issuance.chain_of(certificate), wanted, include_root=include_root)
@@ -171,11 +173,13 @@ async def get_chain(id: IdPath, request: Request, visit: Visiting, format: Chain
     "/{id}/pkcs12",
     summary="Export key and chain as PKCS#12, where the platform made the key",
     dependencies=[ShownOnce],
-    **shown(None, 200, "A PKCS#12 file", secret=True),
+    **shown(None, 200, "A PKCS#12 file", secret=True, files=["application/pkcs12"]),
 )
 async def export_pkcs12(id: IdPath, body: Pkcs12Body, visit: Visiting) -> Response:
     passphrase = body.passphrase.get_secret_value().encode()
-    return Response(await visit.services.issuance.export_pkcs12(visit.caller, CertificateId(id), passphrase), media_type="application/pkcs12")
+    return Response(
+        await visit.services.issuance.export_pkcs12(visit.caller, CertificateId(id), passphrase), media_type="application/pkcs12"
+    )
 
 
 @router.post("/{id}/revoke", summary="Revoke a certificate, or hold it", **shown(EventView))
@@ -240,7 +244,9 @@ def _is_good(event: CertificateEvent | None) -> bool:
 
 def _order_of(body: CertificateOrderBody, visit: Visit) -> CertificateOrder:
     if bool(body.csr) is (body.key_spec is not None):
-        raise Refused.because("order.key", "an order has a CSR or a key_spec: one of the two", path="csr", hint="--csr FILE or --key ec-p256")
+        raise Refused.because(
+            "order.key", "an order has a CSR or a key_spec: one of the two", path="csr", hint="--csr FILE or --key ec-p256"
+        )
     return CertificateOrder(
         profile=ProfileId(body.profile),
         csr=body.csr.encode(),

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chargepki.api.problems import StillRunning
 from chargepki.api.services import ApiServices
-from chargepki.api.visit import SCOPE_KEY, SECRET_KEY, Visit
+from chargepki.api.visit import SCOPE_KEY, SHOWN_ONCE_KEY, Visit
 from chargepki.core.records import IdempotentAnswer
 from chargepki.errors import Broken, Conflict, Finding, Refused
 from chargepki.ports import ClaimIdempotencyKey, DropIdempotencyKey, KeepIdempotentAnswer
@@ -70,7 +70,9 @@ class Idempotency:
     def _replay(self, claim: IdempotentAnswer, kept: IdempotentAnswer) -> Response:
         if kept.request_sha256 != claim.request_sha256:
             hint = "use a fresh key for another request"
-            raise Refused.because("idempotency.key_reused", "this Idempotency-Key came with another request before", clause=CLAUSE, hint=hint)
+            raise Refused.because(
+                "idempotency.key_reused", "this Idempotency-Key came with another request before", clause=CLAUSE, hint=hint
+            )
         if kept.status == 0 and claim.created_at - kept.created_at < RUNNING_AT_MOST:
             raise StillRunning(Finding("idempotency.still_running", "the first call with this key is still running", clause=CLAUSE))
         if kept.status == 0:
@@ -87,7 +89,7 @@ class Idempotency:
         try:
             await self._app(scope, receive, recorder)
             if 200 <= recorder.status < 300:
-                body = _SHOWN_ONCE if scope.get(SECRET_KEY) else recorder.spell()
+                body = _SHOWN_ONCE if scope.get(SHOWN_ONCE_KEY) else recorder.spell()
                 await store.commit(KeepIdempotentAnswer(replace(claim, status=recorder.status, body=body)))
                 is_kept = True
         finally:

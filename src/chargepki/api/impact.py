@@ -31,7 +31,7 @@ async def assess_impact(visit: Visit, certificate: Certificate) -> ImpactView:
         counted, capped = await _collect(visit, authority, stations)
         count, is_capped = count + counted, is_capped or capped
     gateway = visit.services.gateway
-    live = 0 if gateway is None else sum(session.station in stations for session in gateway.list_sessions())
+    live = 0 if gateway is None else sum(session.station in stations for session in gateway.sessions())
     return ImpactView(
         certificate=certificate.id,
         authorities=list(authorities),

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents. The only place where an error gets an HTTP status.
 
-    {"type": "urn:chargepki:problem:refused", "title": "...", "status": 422, "detail": "...", "instance": "/api/v1/certificates",
-     "request_id": "req_01J...", "findings": [{"code", "message", "severity", "path", "clause", "hint"}]}
+{"type": "urn:chargepki:problem:refused", "title": "...", "status": 422, "detail": "...", "instance": "/api/v1/certificates",
+ "request_id": "req_01J...", "findings": [{"code", "message", "severity", "path", "clause", "hint"}]}
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from chargepki.errors import (
     Broken,
@@ -77,6 +78,8 @@ class _Kind:
     title: str
 
 
+_WRONG_METHOD: Final = _Kind(405, "method-not-allowed", "Method not allowed")
+_UNREADABLE: Final = _Kind(400, "unreadable", "The request cannot be read")
 _INTERNAL: Final = _Kind(500, "internal", "This is our bug")
 _BY_ERROR: Final[Mapping[type[ChargePkiError], _Kind]] = {
     NotAuthenticated: _Kind(401, "not-authenticated", "Not authenticated"),
@@ -93,7 +96,6 @@ _BY_ERROR: Final[Mapping[type[ChargePkiError], _Kind]] = {
     ChargePkiError: _INTERNAL,
 }
 _RETRY_AFTER_SECONDS: Final = 5  # a restart or a database failover
-_HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed"}
 
 
 def install(app: FastAPI) -> None:
@@ -153,18 +155,31 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 def _finding_of(fault: Mapping[str, Any]) -> Finding:
     """Names the place and the rule; never repeats the value, which may be a secret."""
+    if fault["type"] == "json_invalid":
+        return Finding("request.json_invalid", f"the body is not JSON: {fault.get('ctx', {}).get('error', '')}", hint="see RFC 8259")
     place = [str(part) for part in fault["loc"]]
     path = ".".join(place[1:] if place[0] in ("body", "query", "path") and len(place) > 1 else place)
-    return Finding(f"request.{fault['type']}", f"{path}: {fault['msg']}", path=path, hint="see /api/v1/openapi.json for the request's shape")
+    return Finding(
+        f"request.{fault['type']}", f"{path}: {fault['msg']}", path=path, hint="see /api/v1/openapi.json for the request's shape"
+    )
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
+    """What the router says: no such path, no such method, a body that no parser could read."""
     assert isinstance(error, HTTPException)
-    slug = _HTTP_SLUGS.get(error.status_code, "refused")
-    message = {404: "there is nothing at this path", 405: f"{request.method} is not offered here"}.get(error.status_code, str(error.detail))
-    kind = _Kind(error.status_code, slug, message.capitalize())
-    finding = Finding(f"request.{slug.replace('-', '_')}", message, hint="the paths are listed in /api/v1/openapi.json")
-    return _render(kind, [finding], request.url.path, _request_id(request), error.headers or {})
+    kind, message, headers = _UNREADABLE, str(error.detail), dict(error.headers or {})
+    if error.status_code == 404:
+        kind, message = _BY_ERROR[NotFound], "there is nothing at this path"
+    elif error.status_code == 405:
+        kind, message, headers = _WRONG_METHOD, f"{request.method} is not offered at this path", {"Allow": _allowed_methods(request)}
+    finding = Finding(f"request.{kind.slug.replace('-', '_')}", message, hint="the paths are listed in /api/v1/openapi.json")
+    return _render(kind, [finding], request.url.path, _request_id(request), headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """RFC 9110 15.5.6: all methods of this path; the router knows one route per method."""
+    matching = (route for route in request.app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from fastapi import APIRouter, Response
 
-from chargepki.api.services import Session
+from chargepki.api.services import LiveSession
 from chargepki.api.shapes import View, answer, shown
 from chargepki.api.visit import Visiting
 from chargepki.core.access.decide import check_allowed
@@ -33,16 +33,16 @@ class SessionList(View):
 async def list_sessions(visit: Visiting) -> Response:
     check_allowed(visit.caller.actor, Permission.INVENTORY_STATION_READ)
     gateway = visit.services.gateway
-    sessions = () if gateway is None else gateway.list_sessions()
+    sessions = () if gateway is None else gateway.sessions()
     return answer(SessionList(items=[_show(session) for session in sorted(sessions, key=lambda s: s.station)]))
 
 
-def _show(session: Session) -> SessionView:
+def _show(session: LiveSession) -> SessionView:
     return SessionView(
         station=session.station,
         ocpp_version=session.ocpp_version,
         security_profile=session.security_profile,
         remote=session.remote,
-        since=session.since,
+        since=session.connected_at,
         certificate=session.certificate,
     )

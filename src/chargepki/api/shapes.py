@@ -1,5 +1,6 @@
 """Types, parameters and answers that every noun shares."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Path, Query
@@ -52,10 +53,18 @@ def answer(view: BaseModel, status: int = 200, *, location: str = "") -> Respons
     return Response(view.model_dump_json(), status, headers, "application/json")
 
 
-def shown(model: Any, status: int = 200, description: str = "Done", *, secret: bool = False) -> dict[str, Any]:
-    """What a route says of its answers in the OpenAPI document. FastAPI neither validates nor renders them."""
-    text = f"{description}. The secret is shown once." if secret else description
-    return {"status_code": status, "response_model": None, "responses": {status: {"model": model, "description": text}, **REFUSALS}}
+def shown(model: Any, status: int = 200, description: str = "Done", *, secret: bool = False, files: Sequence[str] = ()) -> dict[str, Any]:
+    """What a route says of its answers in the OpenAPI document: `model` as JSON, `files` by media type.
+
+    FastAPI neither validates nor renders them.
+    """
+    success: dict[str, Any] = {"description": f"{description}. The secret is shown once." if secret else description}
+    if model is not None:
+        success["model"] = model
+    if files:
+        success["content"] = {media: {"schema": {"type": "string", "format": "binary"}} for media in files}
+    kinds = {} if model is not None else {"response_class": Response}
+    return {"status_code": status, "response_model": None, "responses": {status: success, **REFUSALS}, **kinds}
 
 
 def _refusal(description: str) -> dict[str, Any]:

@@ -28,6 +28,9 @@ _BY_MEDIA_TYPE: Final = {
     "application/pkcs7-mime": ChainFormat.PKCS7,
 }
 
+CHAIN_MEDIA_TYPES: Final = ("application/pem-certificate-chain", "application/pkix-cert", "application/pkcs7-mime")
+CRL_MEDIA_TYPES: Final = ("application/pkix-crl", "application/x-pem-file")
+
 
 def choose_format(asked: ChainFormat | None, accept: str) -> ChainFormat | None:
     """The query parameter wins over `Accept`; None: the caller takes JSON."""

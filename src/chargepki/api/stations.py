@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool
 
 from chargepki.api.shapes import PAGE_SIZE, Cursor, Id, IdPath, Limit, Order, PageView, TextQuery, View, answer, shown
 from chargepki.api.visit import ShownOnce, Visit, Visiting
+from chargepki.core.access.permissions import Permission
 from chargepki.core.records import ProfileId, SecurityEvent, SecurityProfile, Station, StationId, StationState
 from chargepki.errors import Finding, NotFound
 
@@ -93,7 +94,12 @@ class TriggerView(View):
 
 @router.get("", summary="List stations by id", **shown(PageView[StationView]))
 async def list_stations(
-    visit: Visiting, text: TextQuery = "", operator: TextQuery = "", state: StationState | None = None, cursor: Cursor = "", limit: Limit = PAGE_SIZE
+    visit: Visiting,
+    text: TextQuery = "",
+    operator: TextQuery = "",
+    state: StationState | None = None,
+    cursor: Cursor = "",
+    limit: Limit = PAGE_SIZE,
 ) -> Response:
     page = await visit.services.inventory.list_stations(
         visit.caller, text=text, operator=operator, state=state or "", cursor=cursor, limit=limit
@@ -173,17 +179,21 @@ async def list_security_events(id: IdPath, visit: Visiting, cursor: Cursor = "",
 
 @router.post("/{id}/certificate-trigger", summary="Ask a connected station for a CSR", **shown(TriggerView, 202, "Asked"))
 async def trigger_certificate(id: IdPath, visit: Visiting) -> Response:
-    station = await visit.services.inventory.get_station(visit.caller, StationId(id))
-    gateway = visit.services.gateway
-    if gateway is None:
-        raise NotFound(Finding("station.not_connected", f"{station.id} is not connected here", hint="this process runs no station endpoint"))
-    said = await gateway.trigger_certificate(visit.caller, station.id)
-    return answer(TriggerView(station=station.id, answer=said), 202)
+    services, station = visit.services, StationId(id)
+    act = visit.caller.act(Permission.STATION_COMMAND, f"station:{station}", command="certificate-trigger")
+    async with services.audit.act(act) as opened:
+        if services.gateway is None:
+            raise NotFound(
+                Finding("station.not_connected", f"{station} is not connected here", hint="this process has no station endpoint")
+            )
+        said = await services.gateway.trigger_certificate(station)
+        await services.ports.store.commit(opened.done())
+    return answer(TriggerView(station=station, answer=said.status), 202)
 
 
 def _connected(visit: Visit) -> frozenset[StationId]:
     gateway = visit.services.gateway
-    return frozenset() if gateway is None else frozenset(session.station for session in gateway.list_sessions())
+    return frozenset() if gateway is None else frozenset(session.station for session in gateway.sessions())
 
 
 def _show(station: Station, connected: frozenset[StationId]) -> StationView:

@@ -9,7 +9,7 @@ from chargepki.api.services import ApiServices
 from chargepki.services.audit import Caller
 
 SCOPE_KEY: Final = "chargepki.visit"
-SECRET_KEY: Final = "chargepki.is_secret"
+SHOWN_ONCE_KEY: Final = "chargepki.is_shown_once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ Visiting = Annotated[Visit, Depends(_visit_of)]
 
 
 async def _mark_secret(request: Request) -> None:
-    request.scope[SECRET_KEY] = True
+    request.scope[SHOWN_ONCE_KEY] = True
 
 
 ShownOnce = Depends(_mark_secret)  # a route's dependency: its answer carries a secret and is never kept

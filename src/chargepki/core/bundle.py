@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +14,7 @@ from chargepki.core.pem import encode_pem
 from chargepki.errors import Refused
 
 Chain = tuple[bytes, ...]
+_Pkcs12Key = pkcs12.PKCS12PrivateKeyTypes
 
 FRIENDLY_NAME_MAX: Final = 64
 _PKCS12_ROUNDS: Final = 100_000  # PBKDF2 with HMAC-SHA-256; the passphrase protects a file in transit, not an archive
@@ -72,7 +73,8 @@ def spell_chain(chain: Chain, format: BundleFormat, *, include_root: bool = Fals
 def ocpp_chain(chain: Chain, *, include_root: bool, version: OcppVersion) -> str:
     """The `certificateChain` of CertificateSigned, character by character (OCPP A02.FR.02, 2.1 part 2 1.7.1).
 
-    Leaf first, then the sub-CAs, the root only when asked for: PEM whose lines end in one line feed. `Refused` when it is longer than the message may carry.
+    Leaf first, then the sub-CAs, the root only when asked for: PEM whose lines end in one line feed. `Refused` when it is longer
+    than the message may carry.
     """
     text = "".join(encode_pem("CERTIFICATE", der) for der in _travelling(chain, include_root))
     if len(text) > CERTIFICATE_CHAIN_MAX:
@@ -108,13 +110,15 @@ def assemble_pkcs12(pkcs8_pem: bytes, passphrase: bytes, chain: Chain, *, friend
     """
     leaf, *above = (x509.load_der_x509_certificate(der) for der in chain)
     try:
-        key = serialization.load_pem_private_key(pkcs8_pem, passphrase)
-        content = pkcs12.serialize_key_and_certificates(
-            friendly_name[:FRIENDLY_NAME_MAX].encode(), key, leaf, above, _pkcs12_encryption(passphrase)  # type: ignore[arg-type]
-        )
+        key = cast(_Pkcs12Key, serialization.load_pem_private_key(pkcs8_pem, passphrase))
+        name = friendly_name[:FRIENDLY_NAME_MAX].encode()
+        content = pkcs12.serialize_key_and_certificates(name, key, leaf, above, _pkcs12_encryption(passphrase))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Refused.because(
-            "bundle.pkcs12.unwritable", f"the PKCS#12 file cannot be written: {error}", path="passphrase", hint="ask for pem, or another passphrase"
+            "bundle.pkcs12.unwritable",
+            f"the PKCS#12 file cannot be written: {error}",
+            path="passphrase",
+            hint="ask for pem, or another passphrase",
         ) from error
     return Bundle("application/pkcs12", ".p12", content)
 

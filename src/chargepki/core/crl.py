@@ -105,7 +105,9 @@ def check_crl(crl: bytes, plan: CrlPlan, issuer_key: PublicKey) -> None:
     if parsed.tbs_certlist_bytes != plan.tbs or len(parsed) != plan.entry_count:
         raise Broken("the signed CRL differs from its plan", hint="the CRL was discarded; the one before it stays in force")
     if not is_signature_valid(issuer_key, plan.signature, parsed.signature, plan.tbs):
-        raise Broken("the vault's signature on the CRL does not verify", hint="the CRL was discarded; check that the vault holds the issuer's key")
+        raise Broken(
+            "the vault's signature on the CRL does not verify", hint="the CRL was discarded; check that the vault holds the issuer's key"
+        )
 
 
 def _crl_extensions(key_id: bytes, number: int) -> bytes:

@@ -126,8 +126,8 @@ class Element(NamedTuple):
 
     def children(self, limit: int = 256) -> tuple["Element", ...]:
         """The elements inside; more than `limit` are refused."""
-        data, found = self.content, []
-        offset, end = 0, len(data)
+        found: list[Element] = []
+        data, offset, end = self.content, 0, len(self.content)
         while offset < end:
             if len(found) == limit:
                 raise malformed(f"more than {limit} elements in one structure")
@@ -194,6 +194,8 @@ def _element_at(data: bytes, start: int) -> Element:
 def _dotted(content: bytes) -> str:
     arcs, value = [], 0
     for octet in content:
+        if octet == 0x80 and value == 0:
+            raise malformed("an object identifier with needless leading octets")
         value = value << 7 | octet & 0x7F
         if not octet & 0x80:
             arcs.append(value)

@@ -106,9 +106,10 @@ _SEAL: Final = object()
 def compile_template(profile: Profile, issuer: Issuer, *, path_length: int | None = None) -> Template:
     """The constant part of every certificate of this profile from this issuer. `path_length` narrows a CA profile's own."""
     limit = profile.path_length if path_length is None else path_length
-    fixed = [_extension(oids.BASIC_CONSTRAINTS, _basic_constraints(profile, limit), is_critical=True)]
-    if profile.issuers:  # RFC 5280 4.2.1.1: a self-signed certificate may omit it
-        fixed.append(_extension(oids.AUTHORITY_KEY_IDENTIFIER, der.sequence(der.tlv(0x80, issuer.key_id))))
+    fixed = [
+        _extension(oids.BASIC_CONSTRAINTS, _basic_constraints(profile, limit), is_critical=True),
+        _extension(oids.AUTHORITY_KEY_IDENTIFIER, der.sequence(der.tlv(0x80, issuer.key_id))),
+    ]
     if profile.extended_key_usage:
         fixed.append(_extension(oids.EXTENDED_KEY_USAGE, der.sequence(*map(der.oid, profile.extended_key_usage))))
     if access := _authority_info_access(profile, issuer):

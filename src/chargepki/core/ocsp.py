@@ -1,10 +1,10 @@
 """OCSP (RFC 6960, RFC 5019, nonces after RFC 9654): a bounded reader of requests and spliced answers.
 
-    parse_ocsp_request(der)                    what is asked about; `Refused` on anything else
-    cert_id_hashes(name, spki, hash)           how a CertID names an issuer
-    compile_responder(certificate, signature)  everything of an answer that its responder fixes
-    plan_response(responder, answers, ...)     the ResponseData, ready to be signed
-    assemble_response(responder, tbs, sig)     the OCSPResponse
+parse_ocsp_request(der)                    what is asked about; `Refused` on anything else
+cert_id_hashes(name, spki, hash)           how a CertID names an issuer
+compile_responder(certificate, signature)  everything of an answer that its responder fixes
+plan_response(responder, answers, ...)     the ResponseData, ready to be signed
+assemble_response(responder, tbs, sig)     the OCSPResponse
 """
 
 import hashlib

@@ -38,8 +38,8 @@ def is_pem(data: bytes) -> bool:
 def parse_pem(data: bytes, *, octets_max: int) -> tuple[PemBlock, ...]:
     """The blocks in `data`, in their order; at least one.
 
-    Text before, between and after blocks is skipped (RFC 7468 2); line ends, line lengths and blanks inside do not matter.
-    `Refused`: longer than `octets_max`, no block, a block without its end, another label at the end, header lines, no base64.
+    Header lines and text before, between and after blocks is skipped (RFC 7468 2); line ends, line lengths and blanks inside do not matter.
+    `Refused`: longer than `octets_max`, no block, a block without its end, another label at the end, no base64.
     """
     _check_size(data, octets_max)
     blocks: list[PemBlock] = []
@@ -103,8 +103,8 @@ def _parse_block(data: bytes, start: int) -> tuple[PemBlock, int]:
 
 
 def _decode(label: bytes, body: bytes) -> bytes:
-    if b":" in body:  # RFC 1421 headers; OpenSSL writes them for keys encrypted in its old way
-        raise _refused("header", f"the {_show(label)} block has header lines", "convert it: openssl pkcs8 -topk8 -in FILE")
+    if b":" in body:  # RFC 1421 header lines end with an empty one; OpenSSL writes them for keys encrypted in its old way
+        body = body.replace(b"\r\n", b"\n").partition(b"\n\n")[2]
     try:
         return base64.b64decode(b"".join(body.split()), validate=True)
     except binascii.Error as error:

@@ -1,1 +1,1 @@
-"""How others speak to us: thin siblings that never import each other."""
+"""How others speak to the platform: one package per protocol. `wire.py` is pure, `server.py` routes; they never import each other."""

@@ -78,10 +78,10 @@ class AuditTrail:
             raise
 
     async def list(
-        self, act: Act, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
+        self, caller: Caller, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
     ) -> Page[AuditEntry]:
         """Reading leaves no entry: the trail records changes and refusals."""
-        check_allowed(act.actor, act.action)
+        check_allowed(caller.actor, Permission.AUDIT_ENTRY_READ)
         return await self._ports.store.list_audit(actor=actor, action=action, object=object, outcome=outcome, cursor=cursor, limit=limit)
 
 

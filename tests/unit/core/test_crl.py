@@ -43,7 +43,9 @@ def make_crl(pki: SmallPki, entries: list[Revoked], number: int = 7) -> bytes:
 
 
 @pytest.mark.clause("RFC 5280 5.1.2", "RFC 5280 5.2.1", "RFC 5280 5.2.3")
-@pytest.mark.parametrize("spec", [KeySpec.P256, KeySpec.P384, KeySpec.P521, KeySpec.RSA2048, KeySpec.ED25519, KeySpec.ED448, KeySpec.MLDSA65])
+@pytest.mark.parametrize(
+    "spec", [KeySpec.P256, KeySpec.P384, KeySpec.P521, KeySpec.RSA2048, KeySpec.ED25519, KeySpec.ED448, KeySpec.MLDSA65]
+)
 def test_a_list_says_who_when_and_which_number(spec: KeySpec) -> None:
     pki = SmallPki(spec)
     parsed = x509.load_der_x509_crl(make_crl(pki, [Revoked(2**126 + 5, REVOKED_AT, RevocationReason.KEY_COMPROMISE)], number=300))

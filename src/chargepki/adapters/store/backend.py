@@ -9,7 +9,6 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalEr
 
 from chargepki.errors import Broken, StoreUnavailable
 
-READERS: Final = 4  # threads, each with a connection; reads are short, and two cores are the smallest machine
 STREAMS_MAX: Final = 8  # open `stream_revoked` walks, one connection each
 POOL_WAIT_SECONDS: Final = 5
 
@@ -21,6 +20,7 @@ class Backend:
     name: str
     writer: Engine
     reader: Engine
+    readers: int  # threads that read, each with a connection of `reader`
     insert: Callable[[Table], Any]  # the dialect's own INSERT: it has ON CONFLICT
     lock_for_migration: Callable[[Connection], None]
     begin_snapshot: Callable[[Connection], Connection]  # a transaction that sees one state until the connection is closed
@@ -37,7 +37,9 @@ class Backend:
         """The error as the platform speaks of it: an outage, or a statement of ours that the database does not understand."""
         if is_outage(error):
             return StoreUnavailable(f"the {self.name} database failed: {_cause(error)}", hint=self.hint(error))
-        return Broken(f"the {self.name} database refused a statement: {_cause(error)}", hint="this is a defect of ChargePKI: please report it")
+        return Broken(
+            f"the {self.name} database refused a statement: {_cause(error)}", hint="this is a defect of ChargePKI: please report it"
+        )
 
 
 def is_outage(error: SQLAlchemyError) -> bool:

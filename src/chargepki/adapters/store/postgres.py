@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from chargepki.adapters.store.backend import POOL_WAIT_SECONDS, READERS, STREAMS_MAX, Backend
+from chargepki.adapters.store.backend import POOL_WAIT_SECONDS, STREAMS_MAX, Backend
 
+READERS: Final = 4  # they mostly wait for the network
 CONNECT_TIMEOUT_SECONDS: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 30_000
 LOCK_TIMEOUT_MS: Final = 10_000
@@ -35,6 +36,7 @@ def open_postgres(url: URL) -> Backend:
         writer=_engine(url, pool_size=1, max_overflow=0),
         # A read is one statement: without BEGIN and ROLLBACK around it, it is one round trip.
         reader=_engine(url, pool_size=READERS, max_overflow=STREAMS_MAX, isolation_level="AUTOCOMMIT"),
+        readers=READERS,
         insert=insert,
         lock_for_migration=lambda connection: connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})").close(),
         begin_snapshot=lambda connection: connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),

@@ -28,8 +28,8 @@ from chargepki.core.records import (
 from chargepki.core.revocation import RevocationReason, Revoked
 
 Value = str | int | bytes | bool | None
-Values = Mapping[str, Value]
-AnyRow = Row[Any]
+Values = Mapping[str, Any]  # column to value
+AnyRow = Row[*tuple[Any, ...]]
 
 SERIAL_OCTETS: Final = 20  # RFC 5280 4.1.2.2: at most 20 octets
 SERIAL_MAX: Final = 2 ** (8 * SERIAL_OCTETS) - 1

@@ -101,7 +101,13 @@ certificate = Table(
     Index(None, "profile", "seq"),
     Index(None, "spki_sha256", "seq"),
     Index(None, "not_after"),
-    Index("ix_certificate_station_seq", "station", "seq", sqlite_where=text("station IS NOT NULL"), postgresql_where=text("station IS NOT NULL")),
+    Index(
+        "ix_certificate_station_seq",
+        "station",
+        "seq",
+        sqlite_where=text("station IS NOT NULL"),
+        postgresql_where=text("station IS NOT NULL"),
+    ),
 )
 
 # `ordinal` counts the events of one certificate from 1; unique, it lets exactly one of two racing writers follow the same event.
@@ -231,7 +237,9 @@ audit_entry = Table(
     Index(None, "actor", "seq"),
     Index(None, "action", "seq"),
     Index(None, "object", "seq"),
-    Index("ix_audit_entry_outcome_seq", "outcome", "seq", sqlite_where=text("outcome <> 'done'"), postgresql_where=text("outcome <> 'done'")),
+    Index(
+        "ix_audit_entry_outcome_seq", "outcome", "seq", sqlite_where=text("outcome <> 'done'"), postgresql_where=text("outcome <> 'done'")
+    ),
 )
 
 idempotency = Table(

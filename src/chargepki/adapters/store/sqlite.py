@@ -12,9 +12,10 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from chargepki.adapters.store.backend import POOL_WAIT_SECONDS, READERS, STREAMS_MAX, Backend
+from chargepki.adapters.store.backend import POOL_WAIT_SECONDS, STREAMS_MAX, Backend
 from chargepki.errors import Broken, StoreUnavailable
 
+READERS: Final = 2  # a point read is shorter than the fight of more threads for the interpreter lock: four read half as much
 BUSY_TIMEOUT_MS: Final = 5_000  # a backup tool may hold the file for a moment
 CHECKPOINT_PAGES: Final = 4_000  # 16 MB of log between checkpoints: fewer of them at bulk rates
 
@@ -54,6 +55,7 @@ def open_sqlite(url: URL) -> Backend:
         name="SQLite",
         writer=writer,
         reader=reader,
+        readers=READERS,
         insert=insert,
         lock_for_migration=lambda _: None,  # the file is ours alone, and BEGIN IMMEDIATE holds it
         begin_snapshot=_begin_snapshot,

@@ -42,7 +42,8 @@ class Compiled:
 def compile_rows(build: Callable[[int], ClauseElement], count: int, dialect: Dialect) -> Compiled:
     """The statement for `count` rows. Its places come row by row, each row's in the order of the first."""
     compiled = build(count).compile(dialect=dialect)
-    assert isinstance(compiled, SQLCompiler) and compiled.positiontup is not None
+    assert isinstance(compiled, SQLCompiler)
+    assert compiled.positiontup is not None
     places = [name.rpartition("__") for name in compiled.positiontup]
     names = tuple(name for name, _, row in places if row == "0")
     assert [(name, int(row)) for name, _, row in places] == [(name, row) for row in range(count) for name in names]

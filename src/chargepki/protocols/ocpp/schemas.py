@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ocpp.messages import get_validator
 
-from chargepki.protocols.ocpp.wire import FrameRefused, JsonObject, OcppVersion, RpcError
+from chargepki.core.bundle import OcppVersion
+from chargepki.protocols.ocpp.wire import FrameRefused, JsonObject, RpcError
 
 VIOLATIONS_MAX: Final = 5  # named in one answer; the description has 255 characters
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from chargepki.protocols.ocpp.wire import OcppVersion
+from chargepki.core.bundle import OcppVersion
 
 DISCARDED_RENEWED_CERTIFICATE: Final = "DiscardedRenewedClientCertificate"  # OCPP A02.FR.29
 
@@ -16,8 +16,8 @@ class GatewayEvent(StrEnum):
     CERTIFICATE_REJECTED = "gateway.certificate_rejected"
     CERTIFICATE_NOT_ISSUED = "gateway.certificate_not_issued"
     CERTIFICATE_NOT_DELIVERED = "gateway.certificate_not_delivered"
+    TRIGGER_REFUSED = "gateway.trigger_refused"
     PROFILE_UPGRADE = "gateway.security_profile_upgrade"
-    CONNECTION_CLOSED = "gateway.connection_closed"
 
 
 # In the names of 2.x, which `versions/v16.py` gives to the older ones.

@@ -2,15 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from chargepki.core.access.decide import Actor
-from chargepki.core.records import Certificate, CertificateEvent, CertificateId, CertificateQuery, Page, ProfileId, SecurityEvent
-from chargepki.core.records import SecurityProfile, Station, StationId
+from chargepki.core.records import (
+    Certificate,
+    CertificateEvent,
+    CertificateId,
+    CertificateQuery,
+    Page,
+    ProfileId,
+    SecurityEvent,
+    SecurityProfile,
+    Station,
+    StationId,
+)
 from chargepki.core.revocation import RevocationReason
 from chargepki.ports import Clock, Entropy, Notifier
 from chargepki.services.audit import Caller
 from chargepki.services.orders import CertificateOrder, Issued
+
+STATION_PROFILE: Final = ProfileId("ocpp/station")
 
 
 class Admitted(Protocol):
@@ -55,7 +67,7 @@ class OcppSettings:
     """Times are seconds unless the name says otherwise."""
 
     public_url: str = ""  # wss://host:8444/ocpp, for SetNetworkProfile; "" leaves stations of 2.x on their network profile
-    station_profile: ProfileId = ProfileId("ocpp/station")
+    station_profile: ProfileId = STATION_PROFILE
     renew_before: timedelta = timedelta(days=30)  # OCPP A03.FR.01: within one month
     upgrade_security_profile: bool = True  # OCPP A05, after a certificate was installed over profile 2
     heartbeat_seconds: int = 300

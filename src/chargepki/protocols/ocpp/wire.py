@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from chargepki.core.bundle import OcppVersion
 from chargepki.errors import Refused
 
 FRAME_OCTETS_MAX: Final = 256 * 1024  # the largest certificate message is 18,000 characters; device-model reports are larger
@@ -27,17 +28,9 @@ JsonObject = dict[str, Any]
 _ACTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,49}")
 
 
-class OcppVersion(StrEnum):
-    """The versions spoken here, newest first; the value is what people write."""
-
-    V21 = "2.1"
-    V201 = "2.0.1"
-    V16 = "1.6"
-
-    @property
-    def subprotocol(self) -> str:
-        """The web socket sub-protocol name (OCPP 2.1 part 4, table 1)."""
-        return f"ocpp{self.value}"
+def subprotocol(version: OcppVersion) -> str:
+    """The web socket sub-protocol name (OCPP 2.1 part 4, table 1)."""
+    return f"ocpp{version.value}"
 
 
 class RpcError(StrEnum):

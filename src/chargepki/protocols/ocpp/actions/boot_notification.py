@@ -6,11 +6,11 @@ from chargepki.protocols.ocpp.canonical import BootAccepted, BootNotification
 
 async def handle(context: Context, message: BootNotification) -> Answer:
     services = context.services
-    await services.inventory.note_boot(
-        context.admitted.station.id,
-        ocpp_version=context.version.value,
-        vendor=message.vendor,
-        model=message.model,
-        firmware=message.firmware,
+    context.station = await services.inventory.note_boot(
+        context.station.id, ocpp_version=context.version.value, vendor=message.vendor, model=message.model, firmware=message.firmware
     )
-    return Answer(BootAccepted(services.clock.now(), services.settings.heartbeat_seconds))
+
+    async def note_booted() -> None:
+        context.booted.set()
+
+    return Answer(BootAccepted(services.clock.now(), services.settings.heartbeat_seconds), note_booted)

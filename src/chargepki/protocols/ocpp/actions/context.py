@@ -1,20 +1,34 @@
 """What every handler gets, and what it gives."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final, Protocol
 
 from chargepki.core.access.decide import SYSTEM
-from chargepki.core.records import SecurityEvent
-from chargepki.protocols.ocpp.canonical import Reply
+from chargepki.core.bundle import OcppVersion
+from chargepki.core.records import SecurityEvent, Station
+from chargepki.errors import ChargePkiError
+from chargepki.protocols.ocpp.canonical import Command, Outcome, Reply
+from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.security_events import GatewayEvent, is_critical
 from chargepki.protocols.ocpp.services import Admitted, OcppServices
-from chargepki.protocols.ocpp.wire import OcppVersion
 from chargepki.services.audit import Caller
 
-EVENT_TYPE_CHARS_MAX = 50  # SecurityEventNotificationRequest.type
-TECH_INFO_CHARS_MAX = 255  # SecurityEventNotificationRequest.techInfo
+EVENT_TYPE_CHARS_MAX: Final = 50  # SecurityEventNotificationRequest.type
+TECH_INFO_CHARS_MAX: Final = 255  # SecurityEventNotificationRequest.techInfo
+
+
+class NoAnswer(ChargePkiError):
+    """The station did not answer in time."""
+
+
+class Ask(Protocol):
+    """Sends one command and waits for the station's answer. `NoAnswer` after `seconds` (None: the settings' own)."""
+
+    async def __call__(self, command: Command, seconds: float | None = None) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +39,23 @@ class Answer:
     then: Callable[[], Awaitable[None]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One connection, as handlers and the certificate guide see it."""
+    """One connection, as handlers see it."""
 
     services: OcppServices
     admitted: Admitted
     version: OcppVersion
     remote: str
+    ask: Ask
+    signing_rate: RateWindow  # by station, over all its connections
+    orders: set["asyncio.Task[object]"]  # issuance under way; a dropped connection does not stop it half-way
+    station: Station  # as last heard of
+    booted: asyncio.Event = field(default_factory=asyncio.Event)
+    is_signing: bool = False  # a SignCertificate is being served
+    is_named: bool = False  # the station was told its operator
+    is_upgrade_tried: bool = False
+    is_discard_served: bool = False
 
     @property
     def door(self) -> str:
@@ -46,12 +69,12 @@ class Context:
         """The platform, acting on what the station did."""
         return Caller(SYSTEM, self.door, self.remote)
 
-    async def record(self, type: str | GatewayEvent, tech_info: str = "", *, at: datetime | None = None) -> None:
+    async def record(self, type: str, tech_info: str = "", *, at: datetime | None = None) -> None:
         """Keeps a security event of this station. `at`: the station's own time."""
         now = self.services.clock.now()
         event = SecurityEvent(
             self.services.entropy.ulid("sev"),
-            self.admitted.station.id,
+            self.station.id,
             str(type)[:EVENT_TYPE_CHARS_MAX],
             at or now,
             now,
@@ -59,3 +82,6 @@ class Context:
             tech_info[:TECH_INFO_CHARS_MAX],
         )
         await self.services.inventory.record_security_event(event)
+
+    async def record_here(self, event: GatewayEvent, tech_info: str = "") -> None:
+        await self.record(event.value, tech_info)

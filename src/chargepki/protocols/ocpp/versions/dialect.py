@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from chargepki.core.bundle import OcppVersion
 from chargepki.protocols.ocpp.canonical import Command, Outcome, Reply, StationMessage
-from chargepki.protocols.ocpp.wire import FrameRefused, JsonObject, OcppVersion, RpcError
+from chargepki.protocols.ocpp.wire import FrameRefused, JsonObject, RpcError
 
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?")
 

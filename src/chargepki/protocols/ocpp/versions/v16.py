@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chargepki.core.bundle import OcppVersion
 from chargepki.protocols.ocpp.canonical import (
     BootAccepted,
     BootNotification,
@@ -26,7 +27,7 @@ from chargepki.protocols.ocpp.canonical import (
     TriggerMessage,
 )
 from chargepki.protocols.ocpp.versions.dialect import Dialect, format_time, parse_time
-from chargepki.protocols.ocpp.wire import JsonObject, OcppVersion
+from chargepki.protocols.ocpp.wire import JsonObject
 
 # The configuration keys that the security extension added, by the variable that each became in 2.x.
 _KEY_OF_VARIABLE: Final[dict[tuple[str, str], str]] = {
@@ -61,8 +62,8 @@ def _parse_status(payload: JsonObject) -> StatusNotification:
 
 
 def _parse_security_event(payload: JsonObject) -> SecurityEventNotification:
-    type = EVENT_RENAMED.get(payload["type"], payload["type"])
-    return SecurityEventNotification(type, parse_time(payload["timestamp"]), payload.get("techInfo", ""))
+    type: str = payload["type"]
+    return SecurityEventNotification(EVENT_RENAMED.get(type, type), parse_time(payload["timestamp"]), payload.get("techInfo", ""))
 
 
 def _parse_sign_certificate(payload: JsonObject) -> SignCertificate:

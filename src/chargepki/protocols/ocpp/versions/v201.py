@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from chargepki.core.bundle import OcppVersion
 from chargepki.protocols.ocpp.canonical import (
     ADDITIONAL_INFO_CHARS_MAX,
     REASON_CODE_CHARS_MAX,
@@ -27,7 +28,7 @@ from chargepki.protocols.ocpp.canonical import (
     TriggerMessage,
 )
 from chargepki.protocols.ocpp.versions.dialect import Dialect, format_time, parse_time
-from chargepki.protocols.ocpp.wire import JsonObject, OcppVersion
+from chargepki.protocols.ocpp.wire import JsonObject
 
 
 def parse_boot(payload: JsonObject) -> BootNotification:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from chargepki.core.bundle import OcppVersion
 from chargepki.protocols.ocpp.canonical import CertificateSigned, Command, HashData, SetNetworkProfile, SignCertificate
 from chargepki.protocols.ocpp.versions import v201
 from chargepki.protocols.ocpp.versions.dialect import Dialect
-from chargepki.protocols.ocpp.wire import JsonObject, OcppVersion
+from chargepki.protocols.ocpp.wire import JsonObject
 
 
 def _parse_sign_certificate(payload: JsonObject) -> SignCertificate:

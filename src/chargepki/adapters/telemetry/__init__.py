@@ -1,0 +1,1 @@
+"""What the outside sees of our health: metrics, liveness, readiness, logs."""

@@ -1,0 +1,255 @@
+"""chargepki cert: order, find, show, revoke, export."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chargepki.cli.desk import Desk, command, noun
+from chargepki.cli.files import PassphraseOption, read_input, read_passphrase, write_new
+from chargepki.errors import Refused
+
+if TYPE_CHECKING:
+    from chargepki.client import Client
+    from chargepki.client.certificates import Certificate, CertificateDetail, Impact, Issued
+
+app = noun("cert", "Certificates: order, list, show, revoke, release, export.")
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="certificate id (crt_...) or serial number in hex")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="superseded, keyCompromise, cessationOfOperation, certificateHold, ... (RFC 5280 5.3.1)")
+]
+
+
+@command(app, "list")
+async def list_certificates(
+    desk: Desk,
+    station: Annotated[str, typer.Option(help="only this station's")] = "",
+    issuer: Annotated[str, typer.Option(help="only from this authority")] = "",
+    profile: Annotated[str, typer.Option(help="only of this profile")] = "",
+    state: Annotated[str, typer.Option(help="valid, revoked or expired")] = "",
+    expires_before: Annotated[str, typer.Option(metavar="DATE", help="only those that end before")] = "",
+    text: Annotated[str, typer.Option(help="a part of the subject, or a serial number in hex")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="at most so many")] = 50,
+) -> None:
+    """List certificates, newest first."""
+    from chargepki.cli.output import day, serial_groups
+
+    found: list[Certificate] = []
+    async with desk.client() as client:
+        listed = client.certificates.list(
+            station=station, issuer=issuer, profile=profile, state=state, expires_before=expires_before, text=text
+        )
+        async for certificate in listed:
+            found.append(certificate)
+            if len(found) == limit:
+                break
+    if desk.is_json:
+        desk.out.json(found)
+        return
+    rows = [(c.subject, c.station or "", c.profile, c.state, day(c.not_after), serial_groups(c.serial), c.id) for c in found]
+    desk.out.table(("SUBJECT", "STATION", "PROFILE", "STATE", "UNTIL", "SERIAL", "ID"), rows, empty=_NONE_YET)
+
+
+_NONE_YET = "There is no such certificate. Order one: chargepki cert request --profile ocpp/station --station CS-17 --csr cs17.csr"
+
+
+@command(app, "show")
+async def show_certificate(desk: Desk, id: IdArgument) -> None:
+    """Show one certificate and what happened to it."""
+    from chargepki.cli.output import minute, serial_groups
+
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        events = await client.certificates.events(certificate.id)
+    if desk.is_json:
+        desk.out.json(certificate)
+        return
+    desk.out.facts(
+        ("Subject", certificate.subject),
+        ("Station", certificate.station or ""),
+        ("State", certificate.state),
+        ("Profile", certificate.profile),
+        ("Issuer", certificate.issuer),
+        ("Serial", serial_groups(certificate.serial, whole=True)),
+        ("Valid", f"{minute(certificate.not_before)} until {minute(certificate.not_after)}"),
+        ("SHA-256", certificate.sha256),
+        ("Ordered", f"{minute(certificate.issued_at)} by {certificate.requested_by}"),
+        ("Key", "made by the platform: chargepki cert export " + certificate.id + " --format p12" if certificate.has_key else ""),
+        ("Id", certificate.id),
+    )
+    for event in events:
+        desk.out.facts((event.kind.capitalize(), f"{minute(event.at)} by {event.actor}: {event.reason} {event.note}".rstrip()))
+
+
+@command(app, "request", undone="Nothing was signed.")
+async def request_certificate(
+    desk: Desk,
+    profile: Annotated[str, typer.Option(help="what kind of certificate: chargepki profile list")],
+    csr: Annotated[str, typer.Option(metavar="FILE|-", help="the certificate signing request")] = "",
+    key: Annotated[str, typer.Option(metavar="KIND", help="let the platform make the key: ec-p256, rsa-3072, ...")] = "",
+    station: Annotated[str, typer.Option(metavar="ID", help="the station it speaks for")] = "",
+    host: Annotated[str, typer.Option(metavar="NAME", help="the host it speaks for")] = "",
+    alt_host: Annotated[list[str], typer.Option(metavar="NAME|IP", help="a further name of the host; repeat for more")] = [],  # noqa: B006  Typer reads it, nobody writes it
+    organization: Annotated[str, typer.Option(help="the O of a host or a party")] = "",
+    common_name: Annotated[str, typer.Option(help="the CN of a party")] = "",
+    issuer: Annotated[str, typer.Option(metavar="ID", help="the authority; the newest able one unless said")] = "",
+    days: Annotated[int | None, typer.Option(min=1, help="valid for so many days; the profile's number unless said")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="where the chain goes; NAME.chain.pem unless said")] = None,
+    p12_out: Annotated[Path | None, typer.Option(metavar="FILE", help="with --key: the PKCS#12 file")] = None,
+    passphrase_file: PassphraseOption = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite files")] = False,
+) -> None:
+    """Order a certificate: for a CSR, or with a key that the platform makes."""
+    if bool(csr) is bool(key):
+        raise Refused.because("order.key", "say where the key comes from: --csr FILE or --key KIND", hint="--key needs --p12-out FILE")
+    if key and p12_out is None:
+        raise Refused.because("order.p12_out", "a key that the platform makes needs a place to go", hint="--p12-out FILE")
+    target = out or Path(f"{_stem(csr, station, host, common_name)}.chain.pem")
+    for path in (target, p12_out):
+        _check_free(path, force)
+    request = read_input(csr).decode("ascii", "replace") if csr else ""
+    passphrase = read_passphrase(passphrase_file, "Passphrase of the PKCS#12 file") if p12_out else ""
+    async with desk.client() as client:
+        issued = await client.certificates.order(
+            profile=profile,
+            csr=request,
+            key_spec=key or None,
+            station=station or None,
+            host=host,
+            alt_hosts=alt_host,
+            organization=organization,
+            common_name=common_name,
+            issuer=issuer or None,
+            validity_days=days,
+        )
+        write_new(target, issued.chain.encode(), force=force)
+        if p12_out is not None:
+            write_new(p12_out, await client.certificates.pkcs12(issued.certificate.id, passphrase), force=force, is_secret=True)
+    _report(desk, issued, target, p12_out)
+
+
+def _report(desk: Desk, issued: "Issued", target: Path, p12_out: Path | None) -> None:
+    from chargepki.cli.output import day, days_between, serial_groups
+    from chargepki.client.wire import encode
+
+    desk.out.notices(encode(issued.findings))
+    if desk.is_json:
+        desk.out.json(issued)
+        return
+    certificate = issued.certificate
+    members = "leaf" if issued.chain.count("BEGIN") == 1 else "leaf, sub-CA"
+    validity = f"Valid until {day(certificate.not_after)} ({days_between(certificate.not_before, certificate.not_after)})"
+    desk.out.facts(
+        ("Repeated" if issued.is_repeat else "Issued", f"{certificate.profile} certificate for {certificate.subject}"),
+        ("Serial", f"{serial_groups(certificate.serial)}      {validity}"),
+        ("Saved", f"{target} ({members})"),
+        ("Saved", f"{p12_out} (key and chain, sealed with your passphrase)" if p12_out else ""),
+        ("Logged", f"entry {issued.entry}" if issued.entry else "no new entry: this key had this certificate already"),
+        ("Undo", f"chargepki cert revoke {certificate.id} --reason superseded"),
+    )
+
+
+@command(app, "revoke", undone="Nothing was revoked.")
+async def revoke_certificate(
+    desk: Desk,
+    id: IdArgument,
+    reason: ReasonOption,
+    note: Annotated[str, typer.Option(help="why, for the audit trail")] = "",
+    confirm: Annotated[str, typer.Option(metavar="NAME", help="the authority's name, to revoke an authority")] = "",
+) -> None:
+    """Revoke a certificate. An authority asks for its name first."""
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        impact = await client.certificates.impact(certificate.id)
+        if impact.authorities:
+            _check_confirmed(desk, certificate, impact, confirm)
+        event = await client.certificates.revoke(certificate.id, reason=reason, note=note)
+    if desk.is_json:
+        desk.out.json(event)
+        return
+    is_held = event.kind == "held"
+    desk.out.facts(
+        ("Held" if is_held else "Revoked", f"{certificate.subject} ({certificate.profile}), reason {event.reason}"),
+        ("Follows", f"{impact.live_sessions} live session(s) will be closed" if impact.live_sessions else ""),
+        ("Check", f"chargepki cert show {certificate.id}"),
+        ("Undo", f"chargepki cert release {certificate.id}" if is_held else "a revocation is for ever: order a new certificate"),
+    )
+
+
+def _check_confirmed(desk: Desk, certificate: "Certificate", impact: "Impact", confirm: str) -> None:
+    name = impact.authorities[0]
+    if confirm == name:
+        return
+    more = "more than " if impact.is_capped else ""
+    desk.out.warn(
+        f"{certificate.subject} is the authority {name}. Revoking it breaks {more}{impact.certificates} valid certificate(s) of "
+        f"{impact.station_count} station(s), {impact.live_sessions} of them connected now; authorities: {', '.join(impact.authorities)}."
+    )
+    if confirm:
+        raise Refused.because("cli.confirm", f"you named {confirm!r}; this is {name!r}", hint=f"--confirm {name}")
+    raise Refused.because("cli.confirm", "revoking an authority wants its name", hint=f"add --confirm {name} when you mean it")
+
+
+@command(app, "release", undone="Nothing was released.")
+async def release_certificate(desk: Desk, id: IdArgument) -> None:
+    """Release a certificate from hold."""
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        event = await client.certificates.release(certificate.id)
+    if desk.is_json:
+        desk.out.json(event)
+        return
+    desk.out.facts(
+        ("Released", f"{certificate.subject} is valid again"), ("Undo", f"chargepki cert revoke {certificate.id} --reason certificateHold")
+    )
+
+
+@command(app, "export", undone="Nothing was written.")
+async def export_certificate(
+    desk: Desk,
+    id: IdArgument,
+    format: Annotated[str, typer.Option(help="pem, der, pkcs7, ocpp or p12")] = "pem",
+    include_root: Annotated[bool, typer.Option("--include-root", help="with the root")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="stdout unless said")] = None,
+    passphrase_file: PassphraseOption = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite the file")] = False,
+) -> None:
+    """Write a certificate's chain in the format somebody wants; ocpp is the exact certificateChain."""
+    _check_free(out, force)
+    passphrase = read_passphrase(passphrase_file, "Passphrase of the PKCS#12 file") if format == "p12" else ""
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        if format == "p12":
+            octets = await client.certificates.pkcs12(certificate.id, passphrase)
+        else:
+            octets = await client.certificates.chain(certificate.id, format=format, include_root=include_root)
+    if out is None:
+        desk.out.raw(octets)
+        return
+    write_new(out, octets, force=force, is_secret=format == "p12")
+    desk.out.facts(("Saved", f"{out} ({format}, {len(octets)} octets)"))
+
+
+async def find_certificate(client: "Client", id: str) -> "CertificateDetail":
+    """By certificate id, or by serial number in hex with or without colons."""
+    if id.startswith("crt_"):
+        return await client.certificates.get(id)
+    serial = id.replace(":", "").lower().lstrip("0")
+    matches = [c async for c in client.certificates.list(text=serial) if c.serial == serial]
+    if len(matches) == 1:
+        return await client.certificates.get(matches[0].id)
+    if matches:
+        hint = "name its id: " + ", ".join(c.id for c in matches)
+        raise Refused.because("certificate.ambiguous", f"{len(matches)} certificates have the serial number {serial}", hint=hint)
+    raise Refused.because("certificate.unknown", f"there is no certificate {id}", hint="chargepki cert list")
+
+
+def _stem(csr: str, station: str, host: str, common_name: str) -> str:
+    stem = station or host or common_name or (Path(csr).stem if csr != "-" else "certificate")
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in stem)
+
+
+def _check_free(path: Path | None, force: bool) -> None:
+    if path is not None and path.exists() and not force:
+        raise Refused.because("cli.file.exists", f"{path} exists", hint="choose another file, or overwrite it with --force")

@@ -1,0 +1,128 @@
+"""What every command is handed: its common options, the output, a client. And the decorator that hands it over."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from chargepki.cli.exits import exit_code_of
+from chargepki.errors import ChargePkiError
+
+if TYPE_CHECKING:
+    from chargepki.cli.output import Output
+    from chargepki.client import Client, Connection
+
+_COMMON_PANEL: Final = "Common options"
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", metavar="DIR", envvar="CHARGEPKI_DATA", help="the platform's data directory", rich_help_panel=_COMMON_PANEL),
+]
+UrlOption = Annotated[
+    str, typer.Option("--url", metavar="URL", help="the server, instead of DIR/endpoints.json", rich_help_panel=_COMMON_PANEL)
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help="the bearer token, instead of DIR/admin.token", rich_help_panel=_COMMON_PANEL),
+]
+RootsOption = Annotated[
+    Path | None, typer.Option("--ca-file", metavar="FILE", help="the server's roots, instead of DIR/trust", rich_help_panel=_COMMON_PANEL)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the API object", rich_help_panel=_COMMON_PANEL)]
+DebugOption = Annotated[bool, typer.Option("--debug", help="show the traceback of a bug", rich_help_panel=_COMMON_PANEL)]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One run of one command."""
+
+    data: Path
+    url: str
+    token_file: Path | None
+    ca_file: Path | None
+    is_json: bool
+    is_debug: bool
+
+    @cached_property
+    def out(self) -> "Output":
+        from chargepki.cli.output import Output
+
+        return Output(is_json=self.is_json)
+
+    def connection(self) -> "Connection":
+        from chargepki.client import find_connection
+
+        return find_connection(self.data, url=self.url, token_file=self.token_file, ca_file=self.ca_file)
+
+    @asynccontextmanager
+    async def client(self) -> "AsyncIterator[Client]":
+        from chargepki.client import Client
+
+        connection = self.connection()
+        async with Client(connection.url, connection.token, connection.ca_file) as client:
+            yield client
+
+
+def command(app: typer.Typer, name: str, *, undone: str = "") -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    """Registers `async def verb(desk, ...)` with the common options added, which therefore stand anywhere on the line.
+
+    `undone` closes a refusal: what was not done ("Nothing was signed.").
+    """
+
+    def register(verb: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        _, *own = inspect.signature(verb).parameters.values()
+
+        def run(**given: Any) -> None:
+            desk = Desk(**{field: given.pop(option) for option, field in _COMMON_FIELDS.items()})
+            try:
+                asyncio.run(_as_coroutine(verb, desk, given))
+            except ChargePkiError as error:
+                desk.out.failure(error, undone)
+                raise typer.Exit(exit_code_of(error)) from error
+
+        parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *_COMMON_PARAMETERS]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__doc__ = verb.__doc__
+        app.command(name)(run)
+        return verb
+
+    return register
+
+
+async def _as_coroutine(verb: Callable[..., Awaitable[None]], desk: Desk, given: dict[str, Any]) -> None:
+    await verb(desk, **given)
+
+
+def noun(name: str, help: str) -> typer.Typer:
+    """The group of one noun's verbs."""
+    return typer.Typer(name=name, help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+_COMMON_FIELDS: Final = {
+    "data_": "data",
+    "url_": "url",
+    "token_file_": "token_file",
+    "ca_file_": "ca_file",
+    "json_": "is_json",
+    "debug_": "is_debug",
+}
+
+
+def _common(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_COMMON_PARAMETERS: Final = (
+    _common("data_", DataOption, Path("data")),
+    _common("url_", UrlOption, ""),
+    _common("token_file_", TokenOption, None),
+    _common("ca_file_", RootsOption, None),
+    _common("json_", JsonOption, False),
+    _common("debug_", DebugOption, False),
+)

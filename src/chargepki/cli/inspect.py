@@ -1,0 +1,7 @@
+"""chargepki inspect."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    del app

@@ -1,0 +1,187 @@
+"""How the command line looks. The one place that prints.
+
+Results go to stdout, talk to stderr. With --json stdout holds exactly one JSON value. No colour and no line folding where nobody
+looks (not a terminal, NO_COLOR, TERM=dumb). Nothing from outside reaches the terminal with control characters or markup.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any, Final
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from chargepki.client.wire import encode
+from chargepki.errors import Broken, ChargePkiError, Finding, NotAuthenticated, NotAuthorised, Refused
+
+LABEL_WIDTH: Final = 9  # "Issued   station certificate ..."
+_UNFOLDED_WIDTH: Final = 1000  # for pipes: one record, one line
+_CODE_WIDTH: Final = 28
+_STATE_STYLE: Final = {
+    "valid": "green",
+    "active": "green",
+    "done": "green",
+    "held": "yellow",
+    "registered": "yellow",
+    "suspended": "yellow",
+    "revoked": "red",
+    "refused": "red",
+    "broken": "red",
+    "expired": "dim",
+    "retired": "dim",
+    "decommissioned": "dim",
+}
+
+
+class Output:
+    def __init__(self, *, is_json: bool, stdout: IO[str] | None = None, stderr: IO[str] | None = None) -> None:
+        self.is_json = is_json
+        self._out = _console(stdout or sys.stdout)
+        self._err = _console(stderr or sys.stderr)
+
+    # ---------------------------------------------------------------------------------------------------------- results
+
+    def json(self, value: object) -> None:
+        """`value` (an SDK object, or a sequence of them) as JSON on stdout."""
+        self._out.file.write(json.dumps(encode(value), indent=2, ensure_ascii=False) + "\n")
+
+    def raw(self, octets: bytes) -> None:
+        """A file's content on stdout, untouched."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(octets)
+        sys.stdout.buffer.flush()
+
+    def line(self, text: str) -> None:
+        self._out.print(_text(text))
+
+    def facts(self, *facts: tuple[str, str]) -> None:
+        """Label and value, one per line; empty values are left out."""
+        for label, value in facts:
+            if value:
+                grid = Table.grid(padding=(0, 0))
+                grid.add_column(width=max(LABEL_WIDTH, len(label) + 2), no_wrap=True)
+                grid.add_column(overflow="fold")
+                grid.add_row(Text(label, style="bold"), _text(value))
+                self._out.print(grid)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+        """One row per object. `empty` says what to do when there is none."""
+        if not rows:
+            self.talk(empty)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_text(cell, style=_STATE_STYLE.get(cell, "")) for cell in row))
+        self._out.print(table)
+
+    def tree(self, tree: Tree) -> None:
+        self._out.print(tree)
+
+    # ------------------------------------------------------------------------------------------------------------- talk
+
+    def talk(self, text: str) -> None:
+        self._err.print(_text(text))
+
+    def warn(self, text: str) -> None:
+        self._err.print(Text.assemble(("warning: ", "yellow bold"), clean(text)))
+
+    def notices(self, findings: Sequence[Mapping[str, str]]) -> None:
+        """What was tolerated, below a success."""
+        for finding in findings:
+            hint = f"  hint: {finding['hint']}" if finding["hint"] else ""
+            self._err.print(Text.assemble((f"{finding['severity']}: ", "yellow"), clean(f"{finding['message']} ({finding['code']}){hint}")))
+
+    def failure(self, error: ChargePkiError, undone: str) -> None:
+        """What went wrong, all of it, and what was therefore not done."""
+        if self.is_json:
+            self._out.file.write(json.dumps(_problem(error), indent=2, ensure_ascii=False) + "\n")
+            return
+        if not isinstance(error, Refused):
+            self._err.print(Text.assemble(("error: ", "red bold"), clean(str(error))))
+            self._hint(error.hint if isinstance(error, Broken) else "")
+            return
+        self._err.print(Text.assemble(("error: ", "red bold"), _headline(error)))
+        for number, finding in enumerate(error.findings, 1):
+            self._finding(number, finding)
+        if undone:
+            self._err.print(undone)
+
+    def _finding(self, number: int, finding: Finding) -> None:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=4, justify="right", no_wrap=True)
+        grid.add_column(width=max(_CODE_WIDTH, len(finding.code)), no_wrap=True)
+        grid.add_column(overflow="fold")
+        fits = self._err.width >= 4 + max(_CODE_WIDTH, len(finding.code)) + 32
+        if fits:
+            grid.add_row(f"{number}.", Text(finding.code, style="bold"), _text(finding.message))
+            self._err.print(grid)
+        else:
+            self._err.print(Text.assemble(f"{number:>3}. ", (clean(finding.code), "bold")))
+            self._err.print(Padding(_text(finding.message), (0, 0, 0, 5)))
+        detail = "  ".join(
+            part for part in (f"{finding.clause}." if finding.clause else "", f"hint: {finding.hint}" if finding.hint else "") if part
+        )
+        if detail:
+            self._err.print(Padding(_text(detail), (0, 0, 0, 5)))
+
+    def _hint(self, hint: str) -> None:
+        if hint:
+            self._err.print(Padding(_text(f"hint: {hint}"), (0, 0, 0, 2)))
+
+
+def clean(text: str) -> str:
+    """`text` with every control character spelt out, so that no terminal obeys it."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def serial_groups(serial: str, *, whole: bool = False) -> str:
+    """3f:9c:…:41 for people; `whole` keeps every octet."""
+    digits = serial if len(serial) % 2 == 0 else "0" + serial
+    octets = [digits[at : at + 2] for at in range(0, len(digits), 2)]
+    return ":".join(octets if whole or len(octets) <= 4 else (*octets[:2], "…", octets[-1]))
+
+
+def day(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def minute(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def days_between(start: datetime, end: datetime) -> str:
+    days = (end - start).days
+    return f"{days} day" if days == 1 else f"{days} days"
+
+
+def _headline(error: Refused) -> str:
+    count = len(error.findings)
+    if isinstance(error, NotAuthenticated):
+        return "the server does not know this token"
+    if isinstance(error, NotAuthorised):
+        return "this token does not allow that"
+    return f"this request was refused ({count} finding{'' if count == 1 else 's'})"
+
+
+def _problem(error: ChargePkiError) -> dict[str, Any]:
+    findings = error.findings if isinstance(error, Refused) else (Finding("platform.broken", str(error), hint=getattr(error, "hint", "")),)
+    fields = ("code", "message", "severity", "path", "clause", "hint")
+    return {"error": type(error).__name__, "findings": [{name: str(getattr(f, name)) for name in fields} for f in findings]}
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(clean(text), style=style)
+
+
+def _console(file: IO[str]) -> Console:
+    is_watched = file.isatty()
+    width = None if is_watched or "COLUMNS" in os.environ else _UNFOLDED_WIDTH
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)

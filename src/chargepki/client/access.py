@@ -1,0 +1,98 @@
+"""Tokens, the caller's own identity, the audit trail and open intents."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chargepki.client.paging import iterate
+from chargepki.client.transport import Transport
+from chargepki.client.wire import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    id: str
+    name: str
+    role: str
+    scopes: tuple[str, ...]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    token: Token
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    actor: str
+    kind: str
+    role: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    outcome: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    id: str
+    issuer: str
+    serial: str
+    tbs_sha256: str
+    profile: str
+    station: str | None
+    requested_by: str
+    created_at: datetime
+
+
+class Tokens:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self) -> tuple[Token, ...]:
+        return tuple(decode(Token, item) for item in (await self._transport.get("/tokens"))["items"])
+
+    async def create(self, *, name: str, scopes: Sequence[str], role: str = "operator", valid_days: int | None = None) -> NewToken:
+        body = {"name": name, "scopes": [*scopes], "role": role, "valid_days": valid_days}
+        return decode(NewToken, await self._transport.post("/tokens", body))
+
+    async def revoke(self, id: str) -> None:
+        await self._transport.call("DELETE", f"/tokens/{id}")
+
+    async def whoami(self) -> Identity:
+        return decode(Identity, await self._transport.get("/whoami"))
+
+
+class AuditEntries:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, actor: str = "", action: str = "", object: str = "", outcome: str = "") -> AsyncIterator[AuditEntry]:
+        """Newest first; `object` may end in * to match a prefix."""
+        return iterate(self._transport, AuditEntry, "/audit-entries", actor=actor, action=action, object=object, outcome=outcome)
+
+    async def get(self, id: str) -> AuditEntry:
+        return decode(AuditEntry, await self._transport.get(f"/audit-entries/{id}"))
+
+
+class Intents:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> AsyncIterator[Intent]:
+        """Signatures that were announced and led to no certificate, oldest first."""
+        return iterate(self._transport, Intent, "/intents")

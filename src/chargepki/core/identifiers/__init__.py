@@ -1,0 +1,1 @@
+"""Names that people and devices carry: parsed once, true from then on."""

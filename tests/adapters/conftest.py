@@ -1,0 +1,5 @@
+"""Servers that adapters are tested against."""
+
+from tests.postgres_server import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
