@@ -81,7 +81,10 @@ def running_postgres(binaries: Path) -> Iterator[PostgresServer]:
     directory = Path(tempfile.mkdtemp(prefix="chargepki-pg-", dir="/tmp"))  # short: a socket's path has 107 octets
     identity = _identity(directory)
     try:
-        _run([binaries / "initdb", "-D", directory / "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"], identity)
+        _run(
+            [binaries / "initdb", "-D", directory / "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            identity,
+        )
         command = [binaries / "postgres", "-D", directory / "data", "-k", directory, *(part for each in SETTINGS for part in ("-c", each))]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log, **identity)

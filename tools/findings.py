@@ -15,6 +15,7 @@ from chargepki.core.lint import ALL_RULES
 from tools.page import ROOT, SOURCE, cell, link, python_files, write_or_check
 
 PAGE: Final = ROOT / "docs" / "reference" / "findings.md"
+SIMULATORS: Final = SOURCE / "testing"  # what a simulated station finds is not the platform's word
 DEPTH_MAX: Final = 4  # functions that hand a slug on to each other
 
 _ANY: Final = "*"  # a part that is known at run time only
@@ -70,7 +71,7 @@ class Reader:
             yield self._spell(code), self._spell(arguments.get("clause"), ""), self._spell(arguments.get("hint"), "")
             return
         for call, outer in self._calls:
-            if _name_of(call) == function.name and call is not arguments:
+            if _name_of(call) == function.name:
                 bindings = {**_defaults_of(function), **_bind(call, names)}
                 replaced = {key: _replace(value, bindings) for key, value in arguments.items()}
                 yield from self._follow(replaced, outer, depth - 1)
@@ -93,6 +94,8 @@ def find_entries() -> dict[str, Entry]:
     """Every code that the package can report."""
     found: dict[str, Entry] = defaultdict(Entry)
     for module in python_files(SOURCE):
+        if SIMULATORS in module.parents:
+            continue
         for code, clause, hint in Reader(ast.parse(module.read_text())).entries():
             if code != _ANY:  # a finding that is handed on; its code is listed where it is made
                 _add(found[code], module, clause, hint)

@@ -10,6 +10,7 @@ from chargepki.api import (
     authorities,
     certificates,
     csr_checks,
+    inspections,
     intents,
     openapi,
     problems,
@@ -28,6 +29,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     authorities.router,
     profiles.router,
     csr_checks.router,
+    inspections.router,
     stations.router,
     sessions.router,
     tokens.router,
@@ -57,7 +59,7 @@ def create_routes() -> FastAPI:
     )
     for router in _ROUTERS:
         app.include_router(router, prefix=PREFIX)
-    problems.install(app)
+    problems.install(app, _allowed_methods)
     document: dict[str, Any] = {}
 
     def described() -> dict[str, Any]:
@@ -71,3 +73,10 @@ def create_routes() -> FastAPI:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+def _allowed_methods(path: str) -> str:
+    """RFC 9110 15.5.6: all methods of this path; the router knows one route per method."""
+    below = path.removeprefix(PREFIX)
+    routes = (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return ", ".join(sorted({method for route in routes if route.path_regex.match(below) for method in route.methods}))

@@ -4,7 +4,7 @@
  "request_id": "req_01J...", "findings": [{"code", "message", "severity", "path", "clause", "hint"}]}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match, Route
 
 from chargepki.errors import (
     Broken,
@@ -98,11 +97,11 @@ _BY_ERROR: Final[Mapping[type[ChargePkiError], _Kind]] = {
 _RETRY_AFTER_SECONDS: Final = 5  # a restart or a database failover
 
 
-def install(app: FastAPI) -> None:
-    """Every error of `app` leaves as a problem document."""
+def install(app: FastAPI, allowed_methods: Callable[[str], str]) -> None:
+    """Every error of `app` leaves as a problem document. `allowed_methods` knows what a path offers."""
     app.add_exception_handler(ChargePkiError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(HTTPException, _on_http(allowed_methods))
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -164,22 +163,21 @@ def _finding_of(fault: Mapping[str, Any]) -> Finding:
     )
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
+def _on_http(allowed_methods: Callable[[str], str]) -> Callable[[Request, Exception], Awaitable[Response]]:
     """What the router says: no such path, no such method, a body that no parser could read."""
-    assert isinstance(error, HTTPException)
-    kind, message, headers = _UNREADABLE, str(error.detail), dict(error.headers or {})
-    if error.status_code == 404:
-        kind, message = _BY_ERROR[NotFound], "there is nothing at this path"
-    elif error.status_code == 405:
-        kind, message, headers = _WRONG_METHOD, f"{request.method} is not offered at this path", {"Allow": _allowed_methods(request)}
-    finding = Finding(f"request.{kind.slug.replace('-', '_')}", message, hint="the paths are listed in /api/v1/openapi.json")
-    return _render(kind, [finding], request.url.path, _request_id(request), headers)
 
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind, message, headers = _UNREADABLE, str(error.detail), dict(error.headers or {})
+        if error.status_code == 404:
+            kind, message = _BY_ERROR[NotFound], "there is nothing at this path"
+        elif error.status_code == 405:
+            kind, message = _WRONG_METHOD, f"{request.method} is not offered at this path"
+            headers = {"Allow": allowed_methods(request.url.path)}
+        finding = Finding(f"request.{kind.slug.replace('-', '_')}", message, hint="the paths are listed in /api/v1/openapi.json")
+        return _render(kind, [finding], request.url.path, _request_id(request), headers)
 
-def _allowed_methods(request: Request) -> str:
-    """RFC 9110 15.5.6: all methods of this path; the router knows one route per method."""
-    matching = (route for route in request.app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE)
-    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
+    return on_http
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

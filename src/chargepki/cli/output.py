@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.padding import Padding
@@ -19,6 +19,9 @@ from rich.tree import Tree
 
 from chargepki.client.wire import encode
 from chargepki.errors import Broken, ChargePkiError, Finding, NotAuthenticated, NotAuthorised, Refused
+
+if TYPE_CHECKING:
+    from chargepki.core.inspect import Node
 
 LABEL_WIDTH: Final = 9  # "Issued   station certificate ..."
 _UNFOLDED_WIDTH: Final = 1000  # for pipes: one record, one line
@@ -82,8 +85,19 @@ class Output:
             table.add_row(*(_text(cell, style=_STATE_STYLE.get(cell, "")) for cell in row))
         self._out.print(table)
 
-    def tree(self, tree: Tree) -> None:
+    def tree(self, root: "Node") -> None:
+        """Label, value and the note that explains it; one line each where the width allows."""
+        tree = Tree(_line_of(root), guide_style="dim")
+        _grow(tree, root)
         self._out.print(tree)
+
+    def seen(self, findings: Sequence[Finding]) -> None:
+        """What is wrong or odd with what was read: part of the result."""
+        for finding in findings:
+            hint = f"  hint: {finding.hint}" if finding.hint else ""
+            clause = f" ({finding.clause})" if finding.clause else ""
+            style = "red" if finding.is_error else "yellow"
+            self._out.print(Text.assemble((f"{finding.severity}: ", style), clean(f"{finding.code}: {finding.message}{clause}{hint}")))
 
     # ------------------------------------------------------------------------------------------------------------- talk
 
@@ -135,6 +149,16 @@ class Output:
     def _hint(self, hint: str) -> None:
         if hint:
             self._err.print(Padding(_text(f"hint: {hint}"), (0, 0, 0, 2)))
+
+
+def _line_of(node: "Node") -> Text:
+    note = f"  ({clean(node.note)})" if node.note else ""
+    return Text.assemble((clean(node.label), "bold"), f"  {clean(node.value)}" if node.value else "", (note, "dim"))
+
+
+def _grow(tree: Tree, node: "Node") -> None:
+    for child in node.children:
+        _grow(tree.add(_line_of(child)), child)
 
 
 def clean(text: str) -> str:

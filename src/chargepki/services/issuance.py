@@ -2,10 +2,10 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.decide import SYSTEM, check_allowed
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import RSA_KINDS, SIGNATURE_OCTETS_MAX, KeySpec, parse_spki
 from chargepki.core.bundle import assemble_pkcs12
@@ -22,10 +22,11 @@ from chargepki.core.records import (
     CertificateQuery,
     Intent,
     KeyRef,
+    Outcome,
     Page,
 )
 from chargepki.errors import Finding, Refused, refuse_errors
-from chargepki.ports import Ports
+from chargepki.ports import PAGE_SIZE_MAX, CloseIntent, Ports
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities, IssuerView
 from chargepki.services.orders import CertificateOrder, Issued
@@ -35,6 +36,7 @@ from chargepki.services.signing import SigningJob, issue_certificate
 # A device that lost our answer asks again with the same key: within this time it gets the same certificate.
 REPEAT_WINDOW: Final = timedelta(hours=24)
 # Two signatures never take this long; an older intent without a certificate was cut off.
+_PLATFORM: Final = Caller(SYSTEM, door="system")
 INTENT_GRACE: Final = timedelta(minutes=1)
 
 
@@ -89,6 +91,22 @@ class Issuance:
         check_allowed(caller.actor, Permission.SYSTEM_INTENT_REVIEW)
         before = self._ports.clock.now() - INTENT_GRACE
         return await self._ports.store.list_open_intents(before=before, cursor=cursor, limit=limit)
+
+    async def review_intents(self, before: datetime) -> tuple[Intent, ...]:
+        """Closes and puts on record what a crash cut off before `before`; answers what it found.
+
+        The vault may have signed, but the result was never committed and never left the process that died.
+        """
+        found: list[Intent] = []
+        while intents := (await self._ports.store.list_open_intents(before=before, limit=PAGE_SIZE_MAX)).items:
+            for intent in intents:
+                act = _PLATFORM.act(Permission.SYSTEM_INTENT_REVIEW, f"intent:{intent.id}", serial=f"{intent.serial:x}", profile=intent.profile)
+                async with self._audit.act(act) as opened:
+                    opened.findings = (_interrupted(intent),)
+                    closing = CloseIntent(intent.id, "interrupted", self._ports.clock.now())
+                    await self._ports.store.commit(closing, opened.ended(Outcome.BROKEN, opened.findings))
+            found += intents
+        return tuple(found)
 
     async def export_pkcs12(self, caller: Caller, id: CertificateId, passphrase: bytes) -> bytes:
         """Key, certificate and chain, sealed with `passphrase`; only where the platform made the key."""
@@ -244,6 +262,14 @@ def _foreign_key(granted: Grant) -> Finding:
         path="csr.spki",
         clause="OCPP A00.FR.427",
         hint="two devices with one key are clones: make a fresh key pair on this one and look into the other",
+    )
+
+
+def _interrupted(intent: Intent) -> Finding:
+    return Finding(
+        "issuance.intent.interrupted",
+        f"serial {intent.serial:x} of {intent.issuer} was about to be signed for {intent.requested_by} when the platform stopped",
+        hint="nothing was handed out; ask again. If a certificate with this serial ever turns up, the issuer's key has leaked",
     )
 
 

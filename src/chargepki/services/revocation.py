@@ -55,14 +55,12 @@ class Revocation:
         self, caller: Caller, issuer: AuthorityId, serial: int, *, reason: RevocationReason, note: str = ""
     ) -> CertificateEvent:
         """The same for whoever knows the certificate by its issuer and serial number."""
-        certificate = await self._ports.store.lookup_certificate_by_serial(issuer, serial)
-        if certificate is None:
-            raise NotFound(
-                Finding(
-                    "certificate.unknown", f"{issuer} issued no certificate {serial:x}", path="serial", hint="chargepki cert list --issuer"
-                )
-            )
-        return await self.revoke(caller, certificate.id, reason=reason, note=note)
+        async with self._audit.act(_act(caller, f"{issuer}/{serial:x}", reason=reason, note=note)) as opened:
+            certificate = await self._ports.store.lookup_certificate_by_serial(issuer, serial)
+            if certificate is None:
+                hint = f"chargepki cert list --issuer {issuer}"
+                raise NotFound(Finding("certificate.unknown", f"{issuer} issued no certificate {serial:x}", path="serial", hint=hint))
+            return await self._revoke(opened, certificate, reason, note)
 
     async def release(self, caller: Caller, id: CertificateId) -> CertificateEvent:
         """Ends a hold: the certificate is good again (RFC 5280 5.3.1). `Conflict` when it is not held."""
@@ -85,10 +83,9 @@ class Revocation:
     async def impact(self, caller: Caller, id: CertificateId) -> Impact:
         """What a revocation would take along, counted down the whole tree below an authority."""
         check_allowed(caller.actor, Permission.CERTIFICATE_READ)
-        await self._ports.store.get_certificate(id)
-        authorities = await self._ports.store.list_authorities()
-        below = _subtree(authorities, id)
-        count = 0
+        certificate = await self._ports.store.get_certificate(id)
+        below = _subtree(await self._ports.store.list_authorities(), id)
+        count = -1 if any(a.id == certificate.issuer for a in below) else 0  # a root is not below itself
         for authority in below:
             count += await self._count_valid(authority.id, IMPACT_COUNT_MAX - count)
             if count >= IMPACT_COUNT_MAX:
@@ -115,7 +112,8 @@ class Revocation:
             "profile": certificate.profile,
             "station": certificate.station,
         }
-        entry = opened.done(before_sha256=_digest(last), after_sha256=_digest(event))
+        object = f"certificate:{certificate.id}"
+        entry = opened.done(object=object, before_sha256=_digest(last), after_sha256=_digest(event))
         await self._ports.store.commit(AddCertificateEvent(event, after=None if last is None else last.id), *more, entry)
         self._ports.notifier.publish(CertificateStatusChanged(event, certificate.station))
         return event
@@ -206,7 +204,7 @@ def _subtree(authorities: Sequence[Authority], id: CertificateId) -> tuple[Autho
     return tuple(inside)
 
 
-def _act(caller: Caller, id: CertificateId, *, reason: str, note: str) -> Act:
+def _act(caller: Caller, id: str, *, reason: str, note: str) -> Act:
     return caller.act(Permission.CERTIFICATE_REVOKE, f"certificate:{id}", reason=reason, note=note)
 
 

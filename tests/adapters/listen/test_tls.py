@@ -84,7 +84,7 @@ async def test_older_versions_are_refused_and_told_of(
 ) -> None:
     refusals = Refusals()
     listener = await listen(tls=live, on_handshake_refused=refusals)
-    with pytest.raises(ssl.SSLError, match="(?i)alert protocol version"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert protocol version"):
         await get(listener.port, client_context(version=version, ciphers="ALL:@SECLEVEL=0"))
     assert await refusals.next() == ("127.0.0.1", "unsupported protocol", None)
 
@@ -93,7 +93,7 @@ async def test_older_versions_are_refused_and_told_of(
 async def test_no_other_suite_is_spoken(listen: Listen, live: LiveTls, client_context: ClientContext, cipher: str) -> None:
     refusals = Refusals()
     listener = await listen(tls=live, on_handshake_refused=refusals)
-    with pytest.raises(ssl.SSLError, match="(?i)alert handshake failure"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert handshake failure"):
         await get(listener.port, client_context(version=TLS12, ciphers=cipher))
     assert await refusals.next() == ("127.0.0.1", "no shared cipher", None)
 
@@ -131,7 +131,7 @@ async def test_a_refused_certificate_is_told_of_with_its_address_and_its_name(
     client: Issued = getattr(pki, who)
     refusals = Refusals()
     listener = await listen(tls=live, on_handshake_refused=refusals)
-    with pytest.raises(ssl.SSLError, match=f"(?i)alert {alert}"):
+    with pytest.raises(ssl.SSLError, match=rf"(?i)alert {alert}"):
         await get(listener.port, client_context(client, version=version))
     remote, said, presented = await refusals.next()
     assert (remote, said) == ("127.0.0.1", reason)

@@ -65,7 +65,7 @@ class Listener:
         has_websockets: bool = False,
         bounds: ListenerBounds | None = None,
     ) -> None:
-        self._host, self._asked_port = host, port
+        self._host, self._port = host, port
         self._tls = tls
         self._on_handshake_refused = on_handshake_refused
         self._bounds = bounds or ListenerBounds()
@@ -77,8 +77,8 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port in use; the asked one, or the one the system chose for 0."""
-        return self._asked_port if self._socket is None else int(self._socket.getsockname()[1])
+        """The port in use: the asked one, or the one the system chose for 0."""
+        return self._port
 
     @property
     def connection_count(self) -> int:
@@ -88,7 +88,8 @@ class Listener:
         """Binds and accepts. `Broken` when the address is taken or none of ours."""
         self._config.load()
         self._set_date()
-        self._socket = await _bind(self._host, self._asked_port)
+        self._socket = await _bind(self._host, self._port)
+        self._port = int(self._socket.getsockname()[1])
         self._running = (
             asyncio.create_task(self._accept(self._socket), name=f"accept :{self.port}"),
             asyncio.create_task(self._tick(), name=f"date :{self.port}"),

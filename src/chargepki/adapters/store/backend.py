@@ -28,6 +28,19 @@ class Backend:
     hint: Callable[[SQLAlchemyError], str]  # what the operator can do
     release: Callable[[], None]
 
+    def fresh_reader(self) -> Connection:
+        """A reader's connection that has just answered: one that died while idle is replaced."""
+        connection = self.reader.connect()
+        try:
+            connection.exec_driver_sql("SELECT 1").close()
+            connection.rollback()
+        except DBAPIError as error:
+            connection.close()
+            if not error.connection_invalidated:
+                raise
+            connection = self.reader.connect()
+        return connection
+
     def close(self) -> None:
         self.writer.dispose()
         self.reader.dispose()

@@ -33,8 +33,9 @@ def open_postgres(url: URL) -> Backend:
     """The backend over the database that `url` names. Connects on first use."""
     return Backend(
         name="PostgreSQL",
-        writer=_engine(url, pool_size=1, max_overflow=0),
-        # A read is one statement: without BEGIN and ROLLBACK around it, it is one round trip.
+        # A connection that died while idle is replaced before a transaction begins on it.
+        writer=_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True),
+        # A read is one statement, without BEGIN and ROLLBACK around it one round trip, and may be repeated: nothing asks first.
         reader=_engine(url, pool_size=READERS, max_overflow=STREAMS_MAX, isolation_level="AUTOCOMMIT"),
         readers=READERS,
         insert=insert,
@@ -52,7 +53,6 @@ def _engine(url: URL, *, pool_size: int, max_overflow: int, **options: Any) -> E
         url.set(drivername="postgresql+psycopg"),
         connect_args={name: value for name, value in arguments.items() if name not in url.query},
         paramstyle="format",
-        pool_pre_ping=True,  # a connection that died while idle is replaced, not reported
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=POOL_WAIT_SECONDS,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from chargepki.adapters.store.backend import Backend
 from chargepki.adapters.store.migrate import migrate
@@ -111,6 +111,13 @@ class SqlStore:
 
     def _query(self, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         try:
+            try:
+                with self._backend.reader.connect() as connection:
+                    return query(connection, *args, **kwargs)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            # It died while idle; the pool has dropped its contemporaries too.
             with self._backend.reader.connect() as connection:
                 return query(connection, *args, **kwargs)
         except SQLAlchemyError as error:

@@ -43,18 +43,19 @@ def compile_rows(build: Callable[[int], ClauseElement], count: int, dialect: Dia
     """The statement for `count` rows. Its places come row by row, each row's in the order of the first."""
     compiled = build(count).compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler)
-    assert compiled.positiontup is not None
+    assert compiled.positiontup is not None  # both engines number their places: qmark, format
     places = [name.rpartition("__") for name in compiled.positiontup]
     names = tuple(name for name, _, row in places if row == "0")
     assert [(name, int(row)) for name, _, row in places] == [(name, row) for row in range(count) for name in names]
     return Compiled(compiled.string, names)
 
 
-def run_rows(connection: Connection, compiled: Mapping[int, Compiled], rows: Sequence[Values]) -> int:
+def run_grouped(connection: Connection, compiled_for: Callable[[int], Compiled], rows: Sequence[Values]) -> int:
     """Runs one statement per group of rows; the number of rows that were written."""
     written = start = 0
-    for size, statement in compiled.items():
+    for size in GROUPS:
         while len(rows) - start >= size:
+            statement = compiled_for(size)
             written += connection.exec_driver_sql(statement.text, statement.flat(rows[start : start + size])).rowcount
             start += size
     return written

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, assert_never
 
-from sqlalchemy import Column, Connection, Integer, Table, case, delete, literal_column, select, update
+from sqlalchemy import Column, Connection, Integer, Table, case, delete, func, literal_column, select, update
 from sqlalchemy.sql.elements import ClauseElement
 
 from chargepki import ports
 from chargepki.adapters.store import conflicts, rows, schema
 from chargepki.adapters.store.backend import Backend
 from chargepki.adapters.store.rows import Values, seconds, storable
-from chargepki.adapters.store.statements import GROUPS, Compiled, compile_rows, run_each, run_rows, slot
+from chargepki.adapters.store.statements import Compiled, compile_rows, run_each, run_grouped, slot
 from chargepki.errors import Conflict
 
 Insert = Callable[[Table], Any]
@@ -118,7 +119,7 @@ def _touch_station(_: Insert, _count: int) -> ClauseElement:
 def _later_last_seen() -> Any:
     """Never goes back: touches and updates of one batch may be written in any order."""
     c = schema.station.c
-    return case((c.last_seen >= slot(c.last_seen), c.last_seen), else_=slot(c.last_seen))
+    return case((c.last_seen >= slot(c.last_seen), c.last_seen), else_=func.coalesce(slot(c.last_seen), c.last_seen))
 
 
 def _use_enrolment_token(_: Insert, _count: int) -> ClauseElement:
@@ -257,19 +258,24 @@ def operations_of(change: ports.Change) -> tuple[Operation, ...]:  # noqa: C901 
 
 
 class WriteSet:
-    """The writes, compiled for one database."""
+    """The writes for one database, each compiled when it is first needed. Used by one thread."""
 
     def __init__(self, backend: Backend) -> None:
-        self._compiled: dict[Write, dict[int, Compiled]] = {
-            write: {
-                count: compile_rows(lambda n, w=write: w.build(backend.insert, n), count, backend.writer.dialect)  # type: ignore[misc]
-                for count in (GROUPS if write.is_grouped else (1,))
-            }
-            for write in ORDER
-        }
+        self._insert = backend.insert
+        self._dialect = backend.writer.dialect
+        self._compiled: dict[tuple[Write, int], Compiled] = {}
 
     def run(self, connection: Connection, write: Write, values: Sequence[Values]) -> bool:
         """Writes one row per set of values; False when a counted write touched fewer."""
-        statements = self._compiled[write]
-        written = run_rows(connection, statements, values) if write.is_grouped else run_each(connection, statements[1], values)
+        written = (
+            run_grouped(connection, partial(self._get, write), values)
+            if write.is_grouped
+            else run_each(connection, self._get(write, 1), values)
+        )
         return not write.is_counted or written == len(values)
+
+    def _get(self, write: Write, count: int) -> Compiled:
+        compiled = self._compiled.get((write, count))
+        if compiled is None:
+            compiled = self._compiled[write, count] = compile_rows(partial(write.build, self._insert), count, self._dialect)
+        return compiled

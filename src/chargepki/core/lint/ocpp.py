@@ -8,7 +8,7 @@ from chargepki.core.algorithms import ALGORITHM_IDENTIFIER, SIGNATURE_OCTETS_MAX
 from chargepki.core.identifiers.station import looks_like_address
 from chargepki.core.lint.rule import LintContext, Rule
 from chargepki.core.lint.view import TbsView
-from chargepki.core.pem import LINE_CHARACTERS
+from chargepki.core.pem import pem_length
 from chargepki.core.profiles.model import Profile, SanRule, SubjectKind
 from chargepki.errors import Severity
 
@@ -17,7 +17,6 @@ CERTIFICATE_PEM_MAX: Final = 5500  # InstallCertificate.certificate, UpdateFirmw
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 _SIGNATURE_OCTETS: Final = {ALGORITHM_IDENTIFIER[algorithm]: octets for algorithm, octets in SIGNATURE_OCTETS_MAX.items()}
 _HEADER_OCTETS: Final = 12  # of the outer SEQUENCE and the BIT STRING, at their longest
-_ARMOUR_CHARACTERS: Final = 54  # the two PEM lines with their line ends
 
 
 def organization(tbs: TbsView, context: LintContext) -> str:
@@ -66,11 +65,12 @@ def purposes_discouraged(tbs: TbsView, context: LintContext) -> str:
     return "an extended key usage may trouble ISO 15118 peers" if is_variant and oids.EXTENDED_KEY_USAGE in tbs.present else ""
 
 
-def pem_length(tbs: TbsView, context: LintContext) -> str:
+def fits_messages(tbs: TbsView, context: LintContext) -> str:
     """A certificate that travels in OCPP messages has at most 5,500 characters as PEM."""
     if not (_is_ocpp(context.profile) or context.profile.id.startswith("firmware/")):
         return ""
-    characters = _pem_characters(tbs)
+    octets = tbs.size + len(tbs.signature) + _SIGNATURE_OCTETS.get(tbs.signature, 0) + _HEADER_OCTETS
+    characters = pem_length(octets)
     return "" if characters <= CERTIFICATE_PEM_MAX else f"the certificate may have {characters} characters as PEM"
 
 
@@ -90,7 +90,11 @@ RULES: Final[tuple[Rule, ...]] = (
         Severity.NOTICE,
     ),
     Rule(
-        "ocpp.certificate.too_long", "OCPP InstallCertificate, UpdateFirmware", pem_length, "", "use smaller keys, or an issuer with ECDSA"
+        "ocpp.certificate.too_long",
+        "OCPP InstallCertificate, UpdateFirmware",
+        fits_messages,
+        "",
+        "use smaller keys, or an issuer with ECDSA",
     ),
 )
 
@@ -102,10 +106,3 @@ def _is_ocpp(profile: Profile) -> bool:
 def _is_station(profile: Profile) -> bool:
     """Stations, and parties that are stations before anyone knows them: the factory certificate."""
     return _is_ocpp(profile) and profile.subject_kind in (SubjectKind.STATION, SubjectKind.PARTY)
-
-
-def _pem_characters(tbs: TbsView) -> int:
-    """The most characters the signed certificate can have as PEM."""
-    octets = tbs.size + len(tbs.signature) + _SIGNATURE_OCTETS.get(tbs.signature, 0) + _HEADER_OCTETS
-    characters = (octets + 2) // 3 * 4
-    return characters + -(-characters // LINE_CHARACTERS) + _ARMOUR_CHARACTERS

@@ -136,7 +136,7 @@ async def _plan_upgrade(context: Context) -> tuple[Command, ...]:
     """1.6: one key. 2.x: a network profile in a free slot, that slot first in the order, and a reset when idle."""
     if context.version is OcppVersion.V16:
         return (SetVariable("SecurityCtrlr", "SecurityProfile", SecurityProfile.MUTUAL_TLS.value),)
-    url = context.services.settings.public_url
+    url = context.services.public_url()
     if not url:
         return ()
     slots = await _ask_slots(context)

@@ -1,5 +1,6 @@
 """What this door needs of the platform, and its settings. `app.py` fills it in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -66,7 +67,6 @@ class Revocation(Protocol):
 class OcppSettings:
     """Times are seconds unless the name says otherwise."""
 
-    public_url: str = ""  # wss://host:8444/ocpp, for SetNetworkProfile; "" leaves stations of 2.x on their network profile
     station_profile: ProfileId = STATION_PROFILE
     renew_before: timedelta = timedelta(days=30)  # OCPP A03.FR.01: within one month
     upgrade_security_profile: bool = True  # OCPP A05, after a certificate was installed over profile 2
@@ -90,3 +90,4 @@ class OcppServices:
     clock: Clock
     entropy: Entropy
     settings: OcppSettings
+    public_url: Callable[[], str]  # wss://host:8444/ocpp, for SetNetworkProfile; "" leaves stations of 2.x on their network profile

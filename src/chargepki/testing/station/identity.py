@@ -75,7 +75,7 @@ def check_chain(
 
 
 def client_context(roots_pem: str, certificate: StationCertificate | None, *, server_kind: KeyKind | None = None) -> ssl.SSLContext:
-    """TLS as OCPP asks it of a station: 1.2 or newer, the server's name checked. `server_kind` narrows to one kind of server key, in TLS 1.2."""
+    """TLS as OCPP asks it of a station: 1.2 or newer, its name checked. `server_kind` narrows to one kind of server key, in TLS 1.2."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=roots_pem)

@@ -229,7 +229,7 @@ class RevokedWalk:
             if self._is_closed:
                 return []
             if self._connection is None:
-                self._connection = self._backend.begin_snapshot(self._backend.reader.connect())
+                self._connection = self._backend.begin_snapshot(self._backend.fresh_reader())
             rows = self._connection.execute(_REVOKED, self._values).all()
             if rows:
                 self._values["seq"] = rows[-1].seq

@@ -1,0 +1,374 @@
+"""The configuration: DIR/config.toml, environment and flags become one checked value.
+
+A flag wins over the environment (`CHARGEPKI_SERVER__API_PORT`), the environment over the file, the file over the default; no file at
+all is a working development platform. Secrets are never values here, only the names of files that hold them.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from chargepki.adapters.keys.passphrase import passphrase_from_file
+from chargepki.adapters.listen.server import ListenerBounds
+from chargepki.api.services import Limits
+from chargepki.core.algorithms import KeySpec
+from chargepki.core.profiles.model import Narrowing
+from chargepki.core.profiles.registry import Profiles
+from chargepki.core.records import ProfileId
+from chargepki.errors import Finding, Refused
+from chargepki.protocols.ocpp.services import OcppSettings
+from chargepki.services.status import StatusSettings
+
+FILE_NAME: Final = "config.toml"
+FILE_OCTETS_MAX: Final = 256 * 1024
+ENVIRONMENT_PREFIX: Final = "CHARGEPKI_"
+ENVIRONMENT_SEPARATOR: Final = "__"  # CHARGEPKI_DATA and the like, without it, are no configuration keys
+
+Key = tuple[str, ...]
+Port = Annotated[int, Field(ge=0, le=65535)]
+DataPath = Annotated[Path, "a relative path is relative to the data directory"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _in_data_directory(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Path) and isinstance(info.context, Path):
+            return info.context / value.expanduser()
+        return value
+
+
+class ServerSection(_Section):
+    """Where it listens, and what clients call it. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    api_port: Port = 8443
+    ocpp_port: Port = 8444
+    status_port: Port = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 9090
+    hostnames: tuple[str, ...] = Field(default=("localhost",), min_length=1, max_length=50)  # on the server certificates
+    addresses: tuple[str, ...] = Field(default=("127.0.0.1",), max_length=50)
+    public_status_url: str = ""  # in every certificate's AIA and CDP; "" derives it from host and status_port
+    connections_max: int = Field(default=2_000, ge=1, le=1_000_000)  # per port, except OCPP's
+
+    @field_validator("public_status_url")
+    @classmethod
+    def _is_plain_http(cls, url: str) -> str:
+        # RFC 5280 8: fetching status over https would need the status of the server's own certificate first.
+        if url and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
+            raise ValueError("a URL http://host[:port] without TLS: what it serves is signed")
+        return url.rstrip("/")
+
+
+class SqliteSection(_Section):
+    type: Literal["sqlite"] = "sqlite"
+    path: DataPath = Field(default=Path("chargepki.db"), validate_default=True)
+
+
+class PostgresSection(_Section):
+    """`dsn` without a password (the driver reads PGPASSFILE), or `dsn_file`, a file of mode 0600 whose first line is the whole DSN."""
+
+    type: Literal["postgres"]
+    dsn: str = ""
+    dsn_file: DataPath | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> "PostgresSection":
+        if bool(self.dsn) == bool(self.dsn_file):
+            raise ValueError("either dsn or dsn_file")
+        if self.dsn and (urlsplit(self.dsn).password is not None or "password=" in self.dsn):
+            raise ValueError("a password has no place in the configuration: use dsn_file, or the driver's PGPASSFILE")
+        return self
+
+
+class KeysSection(_Section):
+    """Without `passphrase_file` a development platform makes a passphrase of its own; any other asks at the terminal."""
+
+    type: Literal["file"] = "file"
+    directory: DataPath = Field(default=Path("keys"), validate_default=True)
+    passphrase_file: DataPath | None = None
+
+
+class PkiSection(_Section):
+    organization: str = Field(default="demo-cpo", min_length=1, max_length=64)  # RFC 5280 appendix A: ub-organization-name
+    development: bool = True  # the first start makes authorities whose names say DEVELOPMENT
+
+
+class OcppSection(_Section):
+    station_profile: str = "ocpp/station"
+    renew_before_days: int = Field(default=30, ge=1, le=365)
+    upgrade_security_profile: bool = True
+    heartbeat_seconds: int = Field(default=300, ge=1, le=86_400)
+    response_seconds: float = Field(default=30.0, gt=0, le=600)
+    recheck_seconds: float = Field(default=5.0, gt=0, le=3600)
+    connections_max: int = Field(default=20_000, ge=1, le=1_000_000)
+    message_octets_max: int = Field(default=256 * 1024, ge=16 * 1024, le=16 * 1024 * 1024)
+    ping_seconds: float | None = Field(default=None, gt=0, le=86_400)  # WebSocket pings from our side; none when absent
+
+
+class StatusSection(_Section):
+    answer_lifetime_hours: float = Field(default=12, ge=1 / 6, le=7 * 24)
+    crl_lifetime_hours: float = Field(default=24, ge=1 / 6, le=366 * 24)
+    http_max_age_seconds: int = Field(default=300, ge=0, le=86_400)
+
+
+class LimitsSection(_Section):
+    body_octets: int = Field(default=Limits().body_octets, ge=16 * 1024, le=16 * 1024 * 1024)
+    inspection_octets: int = Field(default=Limits().inspection_octets, ge=16 * 1024, le=256 * 1024 * 1024)
+
+
+class ProfileSection(_Section):
+    """How this deployment narrows a profile."""
+
+    validity_days: int | None = None
+    validity_days_max: int | None = None
+    keys: frozenset[KeySpec] | None = None
+    organizations: frozenset[str] | None = None
+    host_suffixes: frozenset[str] | None = None
+
+
+StoreSection = Annotated[SqliteSection | PostgresSection, Field(discriminator="type")]
+
+
+class Document(_Section):
+    """The whole of config.toml."""
+
+    server: ServerSection = Field(default={}, validate_default=True)  # type: ignore[assignment]  # the data directory reaches the
+    store: StoreSection = Field(default={"type": "sqlite"}, validate_default=True)  # type: ignore[assignment]  # defaults this way
+    keys: KeysSection = Field(default={}, validate_default=True)  # type: ignore[assignment]
+    pki: PkiSection = PkiSection()
+    ocpp: OcppSection = OcppSection()
+    status: StatusSection = StatusSection()
+    limits: LimitsSection = LimitsSection()
+    profiles: dict[str, ProfileSection] = Field(default={}, max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One effective value. `origin` is "flag", an environment variable, the file, or "default"."""
+
+    key: str
+    value: Any  # as JSON spells it
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a node runs with. Paths are absolute or relative to the working directory, like `data` itself."""
+
+    data: Path
+    document: Document
+    origins: Mapping[Key, str]
+
+    @property
+    def server(self) -> ServerSection:
+        return self.document.server
+
+    @property
+    def keys(self) -> KeysSection:
+        return self.document.keys
+
+    @property
+    def pki(self) -> PkiSection:
+        return self.document.pki
+
+    @property
+    def is_single_node(self) -> bool:
+        """True when no other node can share this node's store."""
+        return isinstance(self.document.store, SqliteSection)
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL; it may hold a password. `Broken` when `dsn_file` cannot be read."""
+        match self.document.store:
+            case SqliteSection(path=path):
+                return f"sqlite:///{path.absolute()}"
+            case PostgresSection(dsn_file=Path() as file):
+                return passphrase_from_file(file).decode()
+            case PostgresSection(dsn=dsn):
+                return dsn
+
+    def narrowings(self) -> tuple[Narrowing, ...]:
+        return tuple(
+            Narrowing(ProfileId(id), by.validity_days, by.validity_days_max, by.keys, by.organizations, by.host_suffixes)
+            for id, by in self.document.profiles.items()
+        )
+
+    def status_settings(self) -> StatusSettings:
+        status = self.document.status
+        return StatusSettings(
+            answer_lifetime=timedelta(hours=status.answer_lifetime_hours),
+            crl_lifetime=timedelta(hours=status.crl_lifetime_hours),
+            http_max_age=timedelta(seconds=status.http_max_age_seconds),
+        )
+
+    def ocpp_settings(self) -> OcppSettings:
+        ocpp = self.document.ocpp
+        return OcppSettings(
+            station_profile=ProfileId(ocpp.station_profile),
+            renew_before=timedelta(days=ocpp.renew_before_days),
+            upgrade_security_profile=ocpp.upgrade_security_profile,
+            heartbeat_seconds=ocpp.heartbeat_seconds,
+            response_seconds=ocpp.response_seconds,
+            recheck_seconds=ocpp.recheck_seconds,
+        )
+
+    def ocpp_bounds(self) -> ListenerBounds:
+        ocpp = self.document.ocpp
+        return ListenerBounds(
+            connections_max=ocpp.connections_max, message_octets_max=ocpp.message_octets_max, ping_seconds=ocpp.ping_seconds
+        )
+
+    def http_bounds(self) -> ListenerBounds:
+        return ListenerBounds(connections_max=self.server.connections_max)
+
+    def api_limits(self) -> Limits:
+        return Limits(self.document.limits.body_octets, self.document.limits.inspection_octets)
+
+    def explain(self, prefix: str = "") -> tuple[Explanation, ...]:
+        """Every effective value at `prefix` ("server", "server.api_port", "" for all) and where it comes from. `Refused` when
+        there is no such key."""
+        values = _flatten(self.document.model_dump(mode="json"))
+        wanted = tuple(prefix.split(".")) if prefix else ()
+        found = tuple(
+            Explanation(".".join(key), value, self.origins.get(key, "default"))
+            for key, value in values.items()
+            if key[: len(wanted)] == wanted
+        )
+        if not found:
+            raise Refused(_unknown_key(wanted, "", {key[:depth] for key in values for depth in range(1, len(key) + 1)}))
+        return found
+
+
+def load_config(data: Path, *, overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration of the data directory `data`. `overrides` are flags by dotted key (`server.api_port`).
+
+    `Refused` with every finding: unknown keys (with the nearest known one), values out of range, profiles that would be widened.
+    """
+    merged: dict[Key, Any] = {}
+    origins: dict[Key, str] = {}
+    for values in (_from_file(data / FILE_NAME), _from_environment(os.environ if environment is None else environment), _flags(overrides)):
+        for key, (value, origin) in values.items():
+            _replace(merged, key, value)
+            origins[key] = origin
+    document = _validate(_nest(merged), data, origins)
+    config = Config(data, document, {key: origins[key] for key in merged})
+    Profiles(config.narrowings())  # raises for an unknown profile and for one that would be widened
+    return config
+
+
+_Values = dict[Key, tuple[Any, str]]
+
+
+def _from_file(path: Path) -> _Values:
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_OCTETS_MAX + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Refused.because("config.unreadable", f"{path} cannot be read: {error.strerror}", path=str(path)) from error
+    if len(content) > FILE_OCTETS_MAX:
+        raise Refused.because("config.too_long", f"{path} is longer than {FILE_OCTETS_MAX} octets", path=str(path))
+    try:
+        table = tomllib.loads(content.decode())
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise Refused.because("config.syntax", f"{path} is no TOML: {error}", path=str(path), hint="https://toml.io") from error
+    return {key: (value, path.name) for key, value in _flatten(table).items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> _Values:
+    """Lists and tables are TOML (`["a", "b"]`); everything else is taken as it stands."""
+    found: _Values = {}
+    for name, text in sorted(environment.items()):
+        spelt = name.removeprefix(ENVIRONMENT_PREFIX)
+        if spelt == name or ENVIRONMENT_SEPARATOR not in spelt:
+            continue
+        key = tuple(spelt.lower().split(ENVIRONMENT_SEPARATOR))
+        try:
+            value = tomllib.loads(f"value = {text}")["value"] if text.startswith(("[", "{")) else text
+        except tomllib.TOMLDecodeError as error:
+            raise Refused.because("config.syntax", f"{name} is no TOML value: {error}", path=name) from error
+        found[key] = (value, name)
+    return found
+
+
+def _flags(overrides: Mapping[str, Any] | None) -> _Values:
+    return {tuple(key.split(".")): (value, "flag") for key, value in (overrides or {}).items()}
+
+
+def _flatten(table: Mapping[str, Any], above: Key = ()) -> dict[Key, Any]:
+    flat: dict[Key, Any] = {}
+    for name, value in table.items():
+        flat |= _flatten(value, (*above, name)) if isinstance(value, Mapping) else {(*above, name): value}
+    return flat
+
+
+def _replace(merged: dict[Key, Any], key: Key, value: Any) -> None:
+    """A value replaces a table of the same name, and the other way round."""
+    for other in [other for other in merged if other[: len(key)] == key or key[: len(other)] == other]:
+        del merged[other]
+    merged[key] = value
+
+
+def _nest(flat: Mapping[Key, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        table = nested
+        for name in key[:-1]:
+            table = table.setdefault(name, {})
+        table[key[-1]] = value
+    if "store" in nested and isinstance(nested["store"], dict):
+        nested["store"].setdefault("type", "sqlite")
+    return nested
+
+
+def _validate(nested: Mapping[str, Any], data: Path, origins: Mapping[Key, str]) -> Document:
+    try:
+        return Document.model_validate(nested, context=data)
+    except ValidationError as error:
+        raise Refused(*_findings(error, origins)) from error
+
+
+def _findings(error: ValidationError, origins: Mapping[Key, str]) -> Iterable[Finding]:
+    known = set(_known_keys(Document))
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        key = tuple(str(part) for part in problem["loc"])
+        if key[:1] == ("store",) and key[1:2] in {("sqlite",), ("postgres",)}:
+            key = (key[0], *key[2:])  # the tag that pydantic names is no key
+        origin = next((origins[key[:depth]] for depth in range(len(key), 0, -1) if key[:depth] in origins), "")
+        if problem["type"] == "extra_forbidden":
+            yield _unknown_key(key, origin, known)
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            yield Finding("config.value", f"{'.'.join(key)}{_said_in(origin)}: {message}", path=".".join(key))
+
+
+def _unknown_key(key: Key, origin: str, known: Iterable[Key]) -> Finding:
+    names = [".".join(one) for one in known]
+    near = difflib.get_close_matches(".".join(key), names, n=1)
+    hint = f"did you mean {near[0]}?" if near else "chargepki config explain lists every key"
+    return Finding("config.unknown_key", f"there is no configuration key {'.'.join(key)}{_said_in(origin)}", path=".".join(key), hint=hint)
+
+
+def _said_in(origin: str) -> str:
+    return f" ({origin})" if origin else ""
+
+
+def _known_keys(model: type[BaseModel], above: Key = ()) -> Iterable[Key]:
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _known_keys(part, (*above, name))

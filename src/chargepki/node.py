@@ -1,0 +1,333 @@
+"""One running node: its start, its four listeners, its chores, its stop."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from chargepki.adapters.clock import SystemClock
+from chargepki.adapters.entropy import SystemEntropy
+from chargepki.adapters.keys.file import FileVault
+from chargepki.adapters.keys.passphrase import development_passphrase, passphrase_from_file, passphrase_from_terminal
+from chargepki.adapters.listen.server import Listener, ListenerBounds
+from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
+from chargepki.adapters.notify import LocalNotifier
+from chargepki.adapters.store import open_store
+from chargepki.adapters.telemetry.http import create_health_app
+from chargepki.adapters.telemetry.metrics import Check, Metrics, Reading
+from chargepki.api.app import create_api
+from chargepki.api.services import ApiServices
+from chargepki.app import Services, Settings, compose
+from chargepki.config import Config
+from chargepki.core.algorithms import KeySpec
+from chargepki.core.pem import encode_pem
+from chargepki.core.profiles.authority import ROOT_MANUFACTURER, ROOT_OPERATOR
+from chargepki.core.profiles.backend import TLS_SERVER
+from chargepki.core.profiles.ocpp import CSMS_SERVER, STATION
+from chargepki.core.records import ProfileId
+from chargepki.errors import Broken, ChargePkiError
+from chargepki.ports import Event, Ports
+from chargepki.protocols.crl.server import crl_app, issuer_app
+from chargepki.protocols.ocpp.server import OcppApp, create_ocpp_app
+from chargepki.protocols.ocpp.services import OcppServices
+from chargepki.protocols.ocsp.server import ocsp_app
+from chargepki.services.authorities import IssuerView, StatusUrls
+from chargepki.services.server_certificates import ServerCertificate, ServerNames
+
+CHORES_SECONDS: Final = 60.0  # between looks at server certificates, trust anchors and interrupted intents
+INTENT_GRACE: Final = timedelta(minutes=1)  # what is younger may still be under way, here or on another node
+
+# An API client is modern; a station may know RSA alone, so its port serves both kinds (OCPP A00.FR.318).
+API_KEYS: Final = (KeySpec.P256,)
+OCPP_KEYS: Final = (KeySpec.P256, KeySpec.RSA3072)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where this node listens, as URLs; DIR/endpoints.json holds the same."""
+
+    api: str
+    ocpp: str
+    status: str
+    metrics: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running node."""
+
+    config: Config
+    services: Services
+    endpoints: Endpoints
+    is_new: bool  # the very first start over this store
+
+    async def roots(self) -> tuple[IssuerView, ...]:
+        return tuple(view for view in await self.services.authorities.views() if view.authority.parent is None)
+
+
+@asynccontextmanager
+async def running_node(config: Config) -> AsyncIterator[Node]:
+    """Starts everything, and stops it when the block ends. `Broken` and `Refused` say what to do about a start that fails."""
+    async with AsyncExitStack() as stack:
+        store = await asyncio.to_thread(open_store, config.store_url())
+        stack.push_async_callback(store.close)
+        vault = await asyncio.to_thread(_open_vault, config)
+        ports = Ports(store, vault, SystemClock(), SystemEntropy(), LocalNotifier(_report_deaf_listener))
+        yield await _Start(config, ports, stack).run()
+
+
+class _Start:
+    """The steps of a start, in the order they depend on each other."""
+
+    def __init__(self, config: Config, ports: Ports, stack: AsyncExitStack) -> None:
+        self._config, self._ports, self._stack = config, ports, stack
+        self._status_url = config.server.public_status_url or ""
+        names = ServerNames(tuple(config.server.hostnames), tuple(config.server.addresses))
+        self._services = compose(
+            ports,
+            Settings(
+                config.pki.organization,
+                lambda: StatusUrls(self._status_url),
+                names,
+                config.narrowings(),
+                config.status_settings(),
+            ),
+        )
+
+    async def run(self) -> Node:
+        server, host = self._config.server, _spell(self._config.server.hostnames[0])
+        # Bound first: the address it got goes into every certificate from here on.
+        status = await self._listen(_status_app(self._services), server.host, server.status_port)
+        status_url = f"http://{_spell(server.status_host)}:{status.port}"
+        self._status_url = self._status_url or status_url
+        is_new = await self._bootstrap()
+        await self._report_interrupted(timedelta(0) if self._config.is_single_node else INTENT_GRACE)
+        ocpp_port = server.ocpp_port or _free_port(server.host)
+        ocpp_url = server.public_ocpp_url or f"wss://{host}:{ocpp_port}/ocpp"
+        ocpp = self._ocpp_app(ocpp_url)
+        ocpp_tls, api_tls = await self._ocpp_tls(), await self._api_tls()
+        await self._listen(ocpp, server.host, ocpp_port, tls=ocpp_tls, is_ocpp=True)
+        api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
+        health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)
+        self._in_background(self._services.status.run(), "status")
+        self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
+        endpoints = Endpoints(f"https://{host}:{api.port}", ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}")
+        node = Node(self._config, self._services, endpoints, is_new)
+        await asyncio.to_thread(_write_trust, self._config.data_dir, await node.roots())
+        await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
+        self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
+        return node
+
+    # ------------------------------------------------------------------------------------------------------------ first start
+
+    async def _bootstrap(self) -> bool:
+        """Makes what a first start lacks: the development PKI, the administrator's token."""
+        is_new = not await self._services.authorities.views()
+        if self._config.pki.development:
+            await self._services.authorities.bootstrap_development(self._config.pki.organization)
+        if not await self._ports.store.list_api_tokens():
+            secret = await self._services.access.bootstrap_administrator()
+            await asyncio.to_thread(_write_private, self._config.data_dir / "admin.token", secret + "\n")
+        return is_new
+
+    async def _report_interrupted(self, grace: timedelta) -> None:
+        for intent in await self._services.issuance.review_intents(self._ports.clock.now() - grace + timedelta(seconds=1)):
+            _log.warning("signing was interrupted, nothing was handed out", issuer=intent.issuer, serial=f"{intent.serial:x}")
+
+    # -------------------------------------------------------------------------------------------------------------- listeners
+
+    async def _listen(self, app: Any, host: str, port: int, *, tls: LiveTls | None = None, is_ocpp: bool = False) -> Listener:
+        limits = self._config.ocpp
+        bounds = ListenerBounds(
+            connections_max=limits.connections_max, message_octets_max=limits.message_octets_max, ping_seconds=limits.ping_seconds
+        )
+        listener = Listener(
+            app,
+            host,
+            port,
+            tls=tls,
+            on_handshake_refused=self._services.admission.refuse_handshake if is_ocpp else None,
+            has_websockets=is_ocpp,
+            bounds=bounds if is_ocpp else None,
+        )
+        await listener.start()
+        self._stack.push_async_callback(listener.stop)
+        return listener
+
+    def _ocpp_app(self, url: str) -> OcppApp:
+        services, ports = self._services, self._ports
+        return create_ocpp_app(
+            OcppServices(
+                services.admission,
+                services.inventory,
+                services.issuance,
+                services.revocation,
+                ports.notifier,
+                ports.clock,
+                ports.entropy,
+                self._config.ocpp_settings(url, STATION),
+            )
+        )
+
+    def _api_app(self, ocpp: OcppApp) -> Any:
+        services = self._services
+        return create_api(
+            ApiServices(
+                self._ports,
+                services.access,
+                services.inventory,
+                services.issuance,
+                services.authorities,
+                services.revocation,
+                services.audit,
+                services.profiles,
+                services.status,
+                ocpp.gateway,
+            )
+        )
+
+    def _health_app(self, ocpp: OcppApp) -> Any:
+        services = self._services
+
+        def read_stations() -> Sequence[Reading]:
+            return (Reading("pki_connected_stations", {}, len(ocpp.gateway.sessions())),)
+
+        def read_status() -> Sequence[Reading]:
+            health = services.status.health()
+            return (
+                Reading("pki_ocsp_answers_from_memory", {}, health.answers_from_memory),
+                Reading("pki_ocsp_answers_signed", {}, health.answers_signed),
+                *(
+                    Reading("x509_crl_next_update", {"authority": a.id}, a.crl_next_update.timestamp())
+                    for a in health.authorities
+                    if a.crl_next_update is not None
+                ),
+                *(Reading("x509_crl_stale", {"authority": a.id}, float(a.is_stale)) for a in health.authorities),
+            )
+
+        async def check_status() -> None:
+            for authority in services.status.health().authorities:
+                if authority.is_stale or authority.problem:
+                    raise Broken(f"{authority.id}: {authority.problem or 'its CRL is stale'}")
+
+        metrics = Metrics((read_stations, read_status))
+        self._ports.notifier.subscribe(metrics.observe)
+        return create_health_app(metrics, (Check("store", self._ports.store.ping), Check("status", check_status)))
+
+    # --------------------------------------------------------------------------------------------------- certificates of our own
+
+    async def _ocpp_tls(self) -> LiveTls:
+        identities = await self._identities(CSMS_SERVER, OCPP_KEYS)
+        return LiveTls(identities, client_auth=ClientAuth.OPTIONAL, client_anchors=await self._station_anchors())
+
+    async def _api_tls(self) -> LiveTls:
+        return LiveTls(await self._identities(TLS_SERVER, API_KEYS), client_auth=ClientAuth.NONE)
+
+    async def _identities(self, profile: ProfileId, specs: Sequence[KeySpec]) -> list[ServerIdentity]:
+        return [_identity(await self._services.server_certificates.ensure(profile, spec)) for spec in specs]
+
+    async def _station_anchors(self) -> list[bytes]:
+        """Roots and sub-CAs of operators: a station may send its leaf alone."""
+        views = await self._services.authorities.views()
+        return [view.certificate_der for view in views if view.authority.profile.endswith("/operator")]
+
+    async def _do_chores(self, ocpp_tls: LiveTls, api_tls: LiveTls) -> None:
+        """For ever: renews the platform's own certificates and takes up new trust anchors, without dropping a connection."""
+        while True:
+            await asyncio.sleep(CHORES_SECONDS)
+            try:
+                ocpp_tls.reload(await self._identities(CSMS_SERVER, OCPP_KEYS), client_anchors=await self._station_anchors())
+                api_tls.reload(await self._identities(TLS_SERVER, API_KEYS))
+                await self._report_interrupted(INTENT_GRACE)
+            except ChargePkiError as error:
+                _log.error("chores failed, next try in a minute", error=str(error))
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._stack.push_async_callback(_cancel, task)
+
+
+def _open_vault(config: Config) -> FileVault:
+    directory = config.keys_directory()
+    if config.keys.passphrase is not None:
+        passphrase = passphrase_from_file(config.resolve(config.keys.passphrase.file))
+    elif config.pki.development:
+        passphrase = development_passphrase(directory)
+    else:
+        passphrase = passphrase_from_terminal()
+    return FileVault.open(directory, passphrase) if FileVault.exists(directory) else FileVault.create(directory, passphrase)
+
+
+def _status_app(services: Services) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:
+    """Port 8080: OCSP, CRLs, issuers. Plain HTTP on purpose: all of it is signed, and TLS would ask for status to fetch status."""
+    routes = {"/ocsp": ocsp_app(services.status), "/crl": crl_app(services.status), "/ca": issuer_app(services.authorities)}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        first = "/" + scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""
+        if (route := routes.get(first)) is not None:
+            await route(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"here are /ocsp, /crl/{authority}.crl and /ca/{authority}.cer\n"})
+
+    return app
+
+
+def _identity(own: ServerCertificate) -> ServerIdentity:
+    chain = "".join(encode_pem("CERTIFICATE", der) for der in own.chain[:-1])
+    return ServerIdentity(chain.encode(), own.key_pem, own.passphrase)
+
+
+def _write_trust(data: Path, roots: Sequence[IssuerView]) -> None:
+    """What clients need to trust this node, ready to copy."""
+    directory = data / "trust"
+    directory.mkdir(exist_ok=True)
+    by_name = {"operator-roots.pem": ROOT_OPERATOR, "api-roots.pem": ROOT_OPERATOR, "manufacturer-roots.pem": ROOT_MANUFACTURER}
+    for name, profile in by_name.items():
+        pem = "".join(encode_pem("CERTIFICATE", view.certificate_der) for view in roots if view.authority.profile == profile)
+        (directory / name).write_text(pem)
+
+
+def _write_endpoints(data: Path, endpoints: Endpoints) -> None:
+    """In one step, so that a reader never sees half of it."""
+    content = {**asdict(endpoints), "ca_file": str((data / "trust" / "api-roots.pem").resolve())}
+    draft = data / "endpoints.json.new"
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.replace(data / "endpoints.json")
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(text)
+
+
+def _report_deaf_listener(event: Event, error: ChargePkiError) -> None:
+    _log.error("a listener failed", committed=type(event).__name__, error=str(error))
+
+
+def _spell(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _free_port(host: str) -> int:
+    """A port nobody uses now: stations are told the URL before the listener is bound."""
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,21 @@
+"""Every fuzz target of this directory holds for well-formed inputs of every kind and for damaged ones."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.mutations import mutations
+from tests.fuzz.seeds import seeds
+
+MUTATIONS = 300
+TARGETS = sorted(path.stem for path in Path(__file__).parent.glob("fuzz_*.py"))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_survives_seeds_and_their_mutations(name: str) -> None:
+    one_input: Callable[[bytes], None] = importlib.import_module(f"tests.fuzz.{name}").one_input
+    octets = list(seeds().values())
+    for data in (*octets, *mutations(octets, MUTATIONS)):
+        one_input(data)

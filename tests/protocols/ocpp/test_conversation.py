@@ -1,0 +1,313 @@
+"""What is said on an open connection, good and bad."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chargepki.core.bundle import OcppVersion
+from chargepki.core.records import SecurityProfile, StationId, StationState
+from chargepki.ports import TouchStation
+from chargepki.protocols.ocpp.gateway import SIGNINGS_PER_HOUR_MAX
+from chargepki.protocols.ocpp.services import OcppSettings
+from chargepki.protocols.ocpp.session import BAD_FRAMES_MAX
+from chargepki.protocols.ocpp.wire import FRAME_OCTETS_MAX
+from chargepki.testing.station.link import CallRefused, ConnectionEnded
+from chargepki.testing.station.simulator import Habits, SigningRefused, StationSimulator
+
+from .conftest import Endpoint, with_settings
+
+VERSIONS = pytest.mark.parametrize("version", list(OcppVersion))
+NOTHING_BY_ITSELF = 600.0
+
+
+@pytest.fixture
+def settings() -> OcppSettings:
+    """The gateway makes no move of its own unless the station boots."""
+    return with_settings(settle_seconds=NOTHING_BY_ITSELF, upgrade_security_profile=False)
+
+
+@pytest.fixture
+async def station(endpoint: Endpoint) -> AsyncIterator[StationSimulator]:
+    password = await endpoint.add_station()
+    async with endpoint.simulator() as simulator:
+        await simulator.connect_basic(password)
+        yield simulator
+
+
+# ------------------------------------------------------------------------------------------------------------------ the plain
+
+
+@VERSIONS
+async def test_the_everyday_messages_are_answered(endpoint: Endpoint, version: OcppVersion) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(version=version, habits=Habits(ignores_trigger=True)) as station:
+        await station.connect_basic(password)
+        assert (await station.boot())["interval"] == 300
+        assert (await station.heartbeat())["currentTime"].endswith("Z")
+        assert await station.report_status() == {}
+    stored = await endpoint.bench.ports.store.get_station(StationId("CS-17"))
+    assert (stored.ocpp_version, stored.vendor, stored.state) == (version.value, "ChargePKI", StationState.ACTIVE)
+    assert stored.last_seen is not None
+
+
+@VERSIONS
+@pytest.mark.clause("OCPP A04.FR.01")
+async def test_security_events_are_kept_in_the_words_of_2_x_with_their_weight(endpoint: Endpoint, version: OcppVersion) -> None:
+    password = await endpoint.add_station()
+    old = version is OcppVersion.V16
+    async with endpoint.simulator(version=version) as station:
+        await station.connect_basic(password)
+        await station.report_security_event("TamperDetectionActivated", "lid open")
+        await station.report_security_event("InvalidChargePointCertificate" if old else "InvalidChargingStationCertificate")
+        await station.report_security_event("MyCustomCriticalEvent")
+    tamper, invalid, custom = await endpoint.security_events()
+    assert (tamper.type, tamper.is_critical, tamper.tech_info) == ("TamperDetectionActivated", True, "lid open")
+    assert (invalid.type, invalid.is_critical) == ("InvalidChargingStationCertificate", not old)
+    assert not custom.is_critical
+
+
+# -------------------------------------------------------------------------------------------------------------------- the bad
+
+
+@VERSIONS
+async def test_each_bad_call_gets_the_error_of_its_version(endpoint: Endpoint, version: OcppVersion) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(version=version) as station:
+        await station.connect_basic(password)
+        old = version is OcppVersion.V16
+        assert await error_code(station, "Nonsense", {}) == "NotImplemented"
+        assert await error_code(station, "DataTransfer", {"vendorId": "x"}) == "NotSupported"
+        assert await error_code(station, "SignCertificate", {}) == ("ProtocolError" if old else "OccurrenceConstraintViolation")
+        assert await error_code(station, "SignCertificate", {"csr": 1}) == "TypeConstraintViolation"
+        assert await error_code(station, "Heartbeat", {"x": 1}) == ("FormationViolation" if old else "FormatViolation")
+        event = {"type": "x", "timestamp": "yesterday"}
+        assert await error_code(station, "SecurityEventNotification", event) == "PropertyConstraintViolation"
+        await station.heartbeat()
+
+
+async def test_a_binary_frame_ends_the_connection(station: StationSimulator) -> None:
+    await station.send_raw(b"[2]")
+    assert (await station.wait_closed(2)).code == 1003
+
+
+async def test_a_frame_beyond_the_bound_ends_the_connection(station: StationSimulator) -> None:
+    await station.send_raw('[2,"a","Heartbeat",{"a":"' + "x" * FRAME_OCTETS_MAX + '"}]')
+    assert (await station.wait_closed(2)).code == 1009
+
+
+async def test_a_peer_that_does_not_speak_ocpp_is_sent_away(station: StationSimulator) -> None:
+    for _ in range(BAD_FRAMES_MAX + 1):
+        await station.send_raw("hello")
+    assert (await station.wait_closed(2)).code == 1002
+
+
+async def test_a_few_bad_frames_are_answered_and_forgiven(station: StationSimulator) -> None:
+    for _ in range(BAD_FRAMES_MAX - 1):
+        await station.send_raw('[2,"x"]')
+    await station.heartbeat()
+    for _ in range(BAD_FRAMES_MAX - 1):
+        await station.send_raw('[9,"x"]')
+    await station.heartbeat()
+
+
+@pytest.mark.clause("OCPP 2.1 part 4, 4.1.4")
+async def test_a_repeated_message_id_gets_the_same_answer_and_a_reused_one_an_error(endpoint: Endpoint, station: StationSimulator) -> None:
+    link = station._connected()
+    answers: list[list[object]] = []
+
+    async def collect(text: str) -> None:
+        answers.append(json.loads(text))
+
+    link._take = collect  # type: ignore[method-assign]
+    event = {"type": "ResetOrReboot", "timestamp": "2026-11-22T12:00:00Z"}
+    for payload in (event, event, {**event, "type": "FirmwareUpdated"}):
+        await station.send_raw(json.dumps([2, "same", "SecurityEventNotification", payload]))
+    async with asyncio.timeout(3):
+        while len(answers) < 3:
+            await asyncio.sleep(0.01)
+    assert [answer[0] for answer in answers] == [3, 3, 4]
+    assert answers[2][2] == "RpcFrameworkError"
+    assert len(await endpoint.security_events()) == 1
+
+
+async def test_answers_to_nothing_are_ignored(station: StationSimulator) -> None:
+    await station.send_raw('[3,"nobody",{}]')
+    await station.send_raw('[4,"nobody","GenericError","",{}]')
+    await station.heartbeat()
+
+
+# ------------------------------------------------------------------------------------------------------------- one connection
+
+
+@pytest.mark.clause("OCPP A00.FR.001")
+async def test_a_newer_connection_replaces_the_older_one_and_is_noted(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator() as older, endpoint.simulator() as newer:
+        await older.connect_basic(password)
+        await newer.connect_basic(password)
+        assert (await older.wait_closed(2)).code == 4001
+        await newer.heartbeat()
+        assert len(endpoint.gateway.sessions()) == 1
+    assert await endpoint.event_types() == ["gateway.duplicate_connection"]
+    await wait_until(lambda: not endpoint.gateway.sessions())
+
+
+async def test_an_operator_can_close_a_connection(endpoint: Endpoint, station: StationSimulator) -> None:
+    assert await endpoint.gateway.close_station(StationId("CS-17"), "maintenance")
+    closed = await station.wait_closed(2)
+    assert (closed.code, closed.reason) == (1008, "maintenance")
+    await wait_until(lambda: not endpoint.gateway.sessions())
+    assert not await endpoint.gateway.close_station(StationId("CS-17"), "maintenance")
+
+
+# --------------------------------------------------------------------------------------------------------------- certificates
+
+
+@VERSIONS
+@pytest.mark.clause("OCPP A02.FR.12")
+async def test_a_bad_csr_is_rejected_with_its_findings(endpoint: Endpoint, version: OcppVersion) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(version=version) as station:
+        await station.connect_basic(password)
+        with pytest.raises(SigningRefused) as refused:
+            await station.request_certificate("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n")
+    if version is not OcppVersion.V16:
+        assert refused.value.reason == "InvalidCSR"
+        assert "csr" in refused.value.info
+    assert await endpoint.certificates() == ()
+    assert any(entry.action == "certificate:request:create" for entry in await endpoint.refusals())
+
+
+async def test_a_v2g_certificate_is_not_offered_yet(station: StationSimulator) -> None:
+    answer = await station.call("SignCertificate", {"csr": "x", "certificateType": "V2GCertificate"})
+    assert answer["statusInfo"]["reasonCode"] == "UnsupportedParam"
+
+
+@pytest.mark.clause("OCPP A03")
+async def test_a_station_may_ask_by_itself(station: StationSimulator) -> None:
+    await station.request_certificate()
+    await station.wait_for_certificate()
+
+
+async def test_a_station_that_asks_without_end_is_stopped(endpoint: Endpoint, station: StationSimulator) -> None:
+    for _ in range(SIGNINGS_PER_HOUR_MAX):
+        with pytest.raises(SigningRefused):
+            await station.request_certificate("no csr")
+    with pytest.raises(SigningRefused) as refused:
+        await station.request_certificate()
+    assert "too many requests" in refused.value.info
+    assert await endpoint.certificates() == ()
+
+
+@VERSIONS
+@pytest.mark.clause("OCPP A02.FR.20")
+async def test_a_certificate_that_the_station_rejects_is_revoked(endpoint: Endpoint, version: OcppVersion) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(version=version, habits=Habits(rejects_certificates=True)) as station:
+        await station.connect_basic(password)
+        await station.request_certificate()
+        await wait_until_async(lambda: has_event(endpoint, "gateway.certificate_rejected"))
+        await wait_until_async(lambda: has_certificates(endpoint, "revoked", 1))
+        assert station.rejections == ["station.chain.habit"]
+    rejected = (await endpoint.security_events())[-1]
+    assert rejected.is_critical
+
+
+async def test_a_certificate_that_was_not_delivered_is_replaced_at_the_next_boot(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(habits=Habits(drops_at_certificate=True)) as station:
+        await station.connect_basic(password)
+        with pytest.raises((ConnectionEnded, TimeoutError)):
+            await station.request_certificate()
+            await station.wait_closed(2)
+            raise ConnectionEnded("as expected")
+    async with endpoint.simulator() as again:
+        await again.connect_basic(password)
+        await again.boot()
+        await again.wait_for_certificate()
+
+
+@pytest.mark.clause("OCPP A02.FR.29")
+async def test_a_discarded_certificate_is_revoked_and_another_one_asked_for_once(endpoint: Endpoint, station: StationSimulator) -> None:
+    await station.request_certificate()
+    first = await station.wait_for_certificate()
+    await station.report_security_event("DiscardedRenewedClientCertificate")
+    second = await station.wait_for_certificate()
+    assert first.leaf.serial_number != second.leaf.serial_number
+    await station.report_security_event("DiscardedRenewedClientCertificate")
+    await station.heartbeat()
+    assert len(await endpoint.certificates(state="revoked")) == 1
+
+
+async def test_a_boot_with_an_installed_certificate_asks_for_nothing(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator() as station:
+        await station.connect_basic(password)
+        await station.boot()
+        await station.wait_for_certificate()
+        await wait_until_async(lambda: has_event(endpoint, "gateway.certificate_installed"))
+        await station.connect_basic(password)
+        await station.boot()
+        with pytest.raises(TimeoutError):
+            await station.wait_for_certificate(0.5)
+    assert len(await endpoint.certificates()) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- the safety net
+
+
+async def test_what_another_node_changed_is_found_by_the_recheck(endpoint: Endpoint, station: StationSimulator) -> None:
+    """The change bypasses this process's notifier, as a change on another node does."""
+    session = endpoint.gateway._by_station[StationId("CS-17")]
+    store = endpoint.bench.ports.store
+    await _suspend_silently(endpoint)
+    session._services.settings  # noqa: B018
+    await store.commit(TouchStation(StationId("CS-17"), endpoint.bench.clock.now()))
+    from chargepki.errors import Refused
+
+    with pytest.raises(Refused):
+        await endpoint.bench.services.admission.check_still_admitted(session.context.admitted)
+
+
+async def _suspend_silently(endpoint: Endpoint) -> None:
+    from dataclasses import replace
+
+    from chargepki.ports import UpdateStation
+
+    store = endpoint.bench.ports.store
+    stored = await store.get_station(StationId("CS-17"))
+    await store.commit(UpdateStation(replace(stored, state=StationState.SUSPENDED, security_profile=SecurityProfile.TLS_BASIC)))
+
+
+async def error_code(station: StationSimulator, action: str, payload: dict[str, object]) -> str:
+    """Past the simulator's own schema check."""
+    link = station._connected()
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    link._waiting["bad-" + action] = (action, future)  # type: ignore[assignment]
+    await station.send_raw(json.dumps([2, "bad-" + action, action, payload]))
+    answer = await asyncio.wait_for(future, 3)
+    link._waiting.pop("bad-" + action)
+    assert not isinstance(answer, CallRefused)
+    return str(getattr(answer, "code", answer))
+
+
+async def has_event(endpoint: Endpoint, type: str) -> bool:
+    return type in await endpoint.event_types()
+
+
+async def has_certificates(endpoint: Endpoint, state: str, count: int) -> bool:
+    return len(await endpoint.certificates(state=state)) == count
+
+
+async def wait_until(condition: object) -> None:
+    async with asyncio.timeout(3):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+async def wait_until_async(condition: object) -> None:
+    async with asyncio.timeout(3):
+        while not await condition():  # type: ignore[operator]
+            await asyncio.sleep(0.02)
