@@ -24,7 +24,9 @@ _REQUIREMENT: Final = re.compile(
     r"(?P<more>(?:-\d{1,3}|(?:, | and )FR\.\d{1,3})*)"
 )
 _USE_CASE: Final = re.compile(r"(?P<name>OCPP(?: \d\.\d(?:\.\d)?)?|whitepaper) (?P<cases>[A-Z]\d\d(?:, [A-Z]\d\d)*)\b(?!\.FR)")
-_MESSAGE: Final = re.compile(r"OCPP (?P<messages>[A-Z][a-z]+[A-Z]\w+(?:\.\w+)?(?:, [A-Z][a-z]+[A-Z]\w+(?:\.\w+)?)*)")
+# Messages, fields, types and variables: "OCPP CertificateSigned.certificateChain", "OCPP 2.0.1 identifierString".
+_WORD: Final = r"(?:[A-Z][a-z]+|[a-z]+)[A-Z]\w+(?:\.\w+)?"
+_MESSAGE: Final = re.compile(rf"OCPP(?: \d\.\d(?:\.\d)?)? (?P<messages>{_WORD}(?:, {_WORD})*)")
 _EXTENSION: Final = "OCPP 1.6 security whitepaper"
 
 

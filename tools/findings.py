@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from chargepki.core.lint import ALL_RULES
 from tools.page import ROOT, SOURCE, cell, link, python_files, write_or_check
+
+from chargepki.core.lint import ALL_RULES
 
 PAGE: Final = ROOT / "docs" / "reference" / "findings.md"
 SIMULATORS: Final = SOURCE / "testing"  # what a simulated station finds is not the platform's word

@@ -55,7 +55,7 @@ def find_markers(test: Path) -> Iterator[str]:
     """The clauses in `pytest.mark.clause(...)`, wherever it stands in the module."""
     for node in ast.walk(ast.parse(test.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.clause":
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+            yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
 
 
 def assemble_page(places: Mapping[Citation, Places]) -> str:

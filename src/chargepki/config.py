@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from sqlalchemy.engine import make_url
 
 from chargepki.adapters.keys.passphrase import passphrase_from_file
 from chargepki.adapters.listen.server import ListenerBounds
@@ -34,18 +35,16 @@ ENVIRONMENT_SEPARATOR: Final = "__"  # CHARGEPKI_DATA and the like, without it, 
 
 Key = tuple[str, ...]
 Port = Annotated[int, Field(ge=0, le=65535)]
-DataPath = Annotated[Path, "a relative path is relative to the data directory"]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    @field_validator("*", mode="after")
-    @classmethod
-    def _in_data_directory(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, Path) and isinstance(info.context, Path):
-            return info.context / value.expanduser()
-        return value
+
+class FileReference(_Section):
+    """A secret by the name of its file: mode 0600, the first line counts."""
+
+    file: Path
 
 
 class ServerSection(_Section):
@@ -59,45 +58,51 @@ class ServerSection(_Section):
     metrics_port: Port = 9090
     hostnames: tuple[str, ...] = Field(default=("localhost",), min_length=1, max_length=50)  # on the server certificates
     addresses: tuple[str, ...] = Field(default=("127.0.0.1",), max_length=50)
-    public_status_url: str = ""  # in every certificate's AIA and CDP; "" derives it from host and status_port
+    public_status_url: str = ""  # in every certificate's AIA and CDP; "" derives it from status_host and status_port
+    public_ocpp_url: str = ""  # what stations are told to connect to; "" derives it from hostnames and ocpp_port
     connections_max: int = Field(default=2_000, ge=1, le=1_000_000)  # per port, except OCPP's
+
+    @property
+    def status_host(self) -> str:
+        """The host in status URLs that nobody configured. Not every device resolves localhost, and some only to ::1."""
+        return "127.0.0.1" if self.hostnames[0] == "localhost" else self.hostnames[0]
 
     @field_validator("public_status_url")
     @classmethod
     def _is_plain_http(cls, url: str) -> str:
         # RFC 5280 8: fetching status over https would need the status of the server's own certificate first.
-        if url and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
-            raise ValueError("a URL http://host[:port] without TLS: what it serves is signed")
-        return url.rstrip("/")
+        return _check_url(url, "http", "a URL http://host[:port] without TLS: what it serves is signed")
+
+    @field_validator("public_ocpp_url")
+    @classmethod
+    def _is_tls_websocket(cls, url: str) -> str:
+        return _check_url(url, "wss", "a URL wss://host[:port]/path without the station's identity")
 
 
 class SqliteSection(_Section):
     type: Literal["sqlite"] = "sqlite"
-    path: DataPath = Field(default=Path("chargepki.db"), validate_default=True)
+    path: Path = Path("chargepki.db")
 
 
 class PostgresSection(_Section):
-    """`dsn` without a password (the driver reads PGPASSFILE), or `dsn_file`, a file of mode 0600 whose first line is the whole DSN."""
-
     type: Literal["postgres"]
-    dsn: str = ""
-    dsn_file: DataPath | None = None
+    dsn: str = Field(pattern="^postgres(ql)?://")  # postgresql://user@host/database
+    password: FileReference | None = None  # without it the driver looks where PostgreSQL looks (~/.pgpass, PGPASSFILE)
 
-    @model_validator(mode="after")
-    def _has_one(self) -> "PostgresSection":
-        if bool(self.dsn) == bool(self.dsn_file):
-            raise ValueError("either dsn or dsn_file")
-        if self.dsn and (urlsplit(self.dsn).password is not None or "password=" in self.dsn):
-            raise ValueError("a password has no place in the configuration: use dsn_file, or the driver's PGPASSFILE")
-        return self
+    @field_validator("dsn")
+    @classmethod
+    def _has_no_password(cls, dsn: str) -> str:
+        if urlsplit(dsn).password is not None or "password=" in dsn:
+            raise ValueError("a password has no place in the configuration; hint: password = { file = ... }")
+        return dsn
 
 
 class KeysSection(_Section):
-    """Without `passphrase_file` a development platform makes a passphrase of its own; any other asks at the terminal."""
+    """Without `passphrase` a development platform makes one of its own; any other asks at the terminal."""
 
     type: Literal["file"] = "file"
-    directory: DataPath = Field(default=Path("keys"), validate_default=True)
-    passphrase_file: DataPath | None = None
+    directory: Path = Path("keys")
+    passphrase: FileReference | None = None
 
 
 class PkiSection(_Section):
@@ -142,11 +147,11 @@ StoreSection = Annotated[SqliteSection | PostgresSection, Field(discriminator="t
 
 
 class Document(_Section):
-    """The whole of config.toml."""
+    """The whole of config.toml. Relative paths are relative to the data directory."""
 
-    server: ServerSection = Field(default={}, validate_default=True)  # type: ignore[assignment]  # the data directory reaches the
-    store: StoreSection = Field(default={"type": "sqlite"}, validate_default=True)  # type: ignore[assignment]  # defaults this way
-    keys: KeysSection = Field(default={}, validate_default=True)  # type: ignore[assignment]
+    server: ServerSection = ServerSection()
+    store: StoreSection = SqliteSection()
+    keys: KeysSection = KeysSection()
     pki: PkiSection = PkiSection()
     ocpp: OcppSection = OcppSection()
     status: StatusSection = StatusSection()
@@ -165,9 +170,9 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a node runs with. Paths are absolute or relative to the working directory, like `data` itself."""
+    """What a node runs with."""
 
-    data: Path
+    data_dir: Path
     document: Document
     origins: Mapping[Key, str]
 
@@ -184,20 +189,29 @@ class Config:
         return self.document.pki
 
     @property
+    def ocpp(self) -> OcppSection:
+        return self.document.ocpp
+
+    @property
     def is_single_node(self) -> bool:
         """True when no other node can share this node's store."""
         return isinstance(self.document.store, SqliteSection)
 
-    @property
+    def resolve(self, path: Path) -> Path:
+        return self.data_dir / path.expanduser()
+
+    def keys_directory(self) -> Path:
+        return self.resolve(self.keys.directory)
+
     def store_url(self) -> str:
-        """The store's URL; it may hold a password. `Broken` when `dsn_file` cannot be read."""
-        match self.document.store:
-            case SqliteSection(path=path):
-                return f"sqlite:///{path.absolute()}"
-            case PostgresSection(dsn_file=Path() as file):
-                return passphrase_from_file(file).decode()
-            case PostgresSection(dsn=dsn):
-                return dsn
+        """The store's URL; it may hold a password. `Broken` when the password's file cannot be read."""
+        store = self.document.store
+        if isinstance(store, SqliteSection):
+            return f"sqlite:///{self.resolve(store.path).absolute()}"
+        if store.password is None:
+            return store.dsn
+        password = passphrase_from_file(self.resolve(store.password.file)).decode()
+        return make_url(store.dsn).set(password=password).render_as_string(hide_password=False)
 
     def narrowings(self) -> tuple[Narrowing, ...]:
         return tuple(
@@ -251,21 +265,31 @@ class Config:
         return found
 
 
-def load_config(data: Path, *, overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Config:
-    """The configuration of the data directory `data`. `overrides` are flags by dotted key (`server.api_port`).
+def load_config(data_dir: Path, *, overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration of the data directory. `overrides` are flags by dotted key (`server.api_port`).
 
     `Refused` with every finding: unknown keys (with the nearest known one), values out of range, profiles that would be widened.
     """
     merged: dict[Key, Any] = {}
     origins: dict[Key, str] = {}
-    for values in (_from_file(data / FILE_NAME), _from_environment(os.environ if environment is None else environment), _flags(overrides)):
+    for values in (
+        _from_file(data_dir / FILE_NAME),
+        _from_environment(os.environ if environment is None else environment),
+        _flags(overrides),
+    ):
         for key, (value, origin) in values.items():
             _replace(merged, key, value)
             origins[key] = origin
-    document = _validate(_nest(merged), data, origins)
-    config = Config(data, document, {key: origins[key] for key in merged})
+    document = _validate(_nest(merged), origins)
+    config = Config(data_dir, document, {key: origins[key] for key in merged})
     Profiles(config.narrowings())  # raises for an unknown profile and for one that would be widened
     return config
+
+
+def _check_url(url: str, scheme: str, wanted: str) -> str:
+    if url and (urlsplit(url).scheme != scheme or not urlsplit(url).hostname):
+        raise ValueError(wanted)
+    return url.rstrip("/")
 
 
 _Values = dict[Key, tuple[Any, str]]
@@ -334,9 +358,9 @@ def _nest(flat: Mapping[Key, Any]) -> dict[str, Any]:
     return nested
 
 
-def _validate(nested: Mapping[str, Any], data: Path, origins: Mapping[Key, str]) -> Document:
+def _validate(nested: Mapping[str, Any], origins: Mapping[Key, str]) -> Document:
     try:
-        return Document.model_validate(nested, context=data)
+        return Document.model_validate(nested)
     except ValidationError as error:
         raise Refused(*_findings(error, origins)) from error
 
@@ -347,7 +371,7 @@ def _findings(error: ValidationError, origins: Mapping[Key, str]) -> Iterable[Fi
         key = tuple(str(part) for part in problem["loc"])
         if key[:1] == ("store",) and key[1:2] in {("sqlite",), ("postgres",)}:
             key = (key[0], *key[2:])  # the tag that pydantic names is no key
-        origin = next((origins[key[:depth]] for depth in range(len(key), 0, -1) if key[:depth] in origins), "")
+        origin = next((said for at, said in origins.items() if at[: len(key)] == key[: len(at)]), "")
         if problem["type"] == "extra_forbidden":
             yield _unknown_key(key, origin, known)
         else:

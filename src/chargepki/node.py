@@ -3,11 +3,10 @@
 import asyncio
 import json
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from chargepki.adapters.clock import SystemClock
 from chargepki.adapters.entropy import SystemEntropy
 from chargepki.adapters.keys.file import FileVault
 from chargepki.adapters.keys.passphrase import development_passphrase, passphrase_from_file, passphrase_from_terminal
-from chargepki.adapters.listen.server import Listener, ListenerBounds
+from chargepki.adapters.listen.server import Listener
 from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
 from chargepki.adapters.notify import LocalNotifier
 from chargepki.adapters.store import open_store
@@ -31,7 +30,7 @@ from chargepki.core.algorithms import KeySpec
 from chargepki.core.pem import encode_pem
 from chargepki.core.profiles.authority import ROOT_MANUFACTURER, ROOT_OPERATOR
 from chargepki.core.profiles.backend import TLS_SERVER
-from chargepki.core.profiles.ocpp import CSMS_SERVER, STATION
+from chargepki.core.profiles.ocpp import CSMS_SERVER
 from chargepki.core.records import ProfileId
 from chargepki.errors import Broken, ChargePkiError
 from chargepki.ports import Event, Ports
@@ -91,7 +90,8 @@ class _Start:
 
     def __init__(self, config: Config, ports: Ports, stack: AsyncExitStack) -> None:
         self._config, self._ports, self._stack = config, ports, stack
-        self._status_url = config.server.public_status_url or ""
+        self._status_url = config.server.public_status_url  # "" until the listener is bound
+        self._ocpp_url = config.server.public_ocpp_url
         names = ServerNames(tuple(config.server.hostnames), tuple(config.server.addresses))
         self._services = compose(
             ports,
@@ -112,16 +112,17 @@ class _Start:
         self._status_url = self._status_url or status_url
         is_new = await self._bootstrap()
         await self._report_interrupted(timedelta(0) if self._config.is_single_node else INTENT_GRACE)
-        ocpp_port = server.ocpp_port or _free_port(server.host)
-        ocpp_url = server.public_ocpp_url or f"wss://{host}:{ocpp_port}/ocpp"
-        ocpp = self._ocpp_app(ocpp_url)
         ocpp_tls, api_tls = await self._ocpp_tls(), await self._api_tls()
-        await self._listen(ocpp, server.host, ocpp_port, tls=ocpp_tls, is_ocpp=True)
+        ocpp = self._ocpp_app()
+        stations = await self._listen_for_stations(ocpp, ocpp_tls)
+        self._ocpp_url = self._ocpp_url or f"wss://{host}:{stations.port}/ocpp"
         api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
         health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)
         self._in_background(self._services.status.run(), "status")
         self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
-        endpoints = Endpoints(f"https://{host}:{api.port}", ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}")
+        endpoints = Endpoints(
+            f"https://{host}:{api.port}", self._ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}"
+        )
         node = Node(self._config, self._services, endpoints, is_new)
         await asyncio.to_thread(_write_trust, self._config.data_dir, await node.roots())
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
@@ -146,25 +147,21 @@ class _Start:
 
     # -------------------------------------------------------------------------------------------------------------- listeners
 
-    async def _listen(self, app: Any, host: str, port: int, *, tls: LiveTls | None = None, is_ocpp: bool = False) -> Listener:
-        limits = self._config.ocpp
-        bounds = ListenerBounds(
-            connections_max=limits.connections_max, message_octets_max=limits.message_octets_max, ping_seconds=limits.ping_seconds
-        )
-        listener = Listener(
-            app,
-            host,
-            port,
-            tls=tls,
-            on_handshake_refused=self._services.admission.refuse_handshake if is_ocpp else None,
-            has_websockets=is_ocpp,
-            bounds=bounds if is_ocpp else None,
-        )
+    async def _listen(self, app: Any, host: str, port: int, *, tls: LiveTls | None = None) -> Listener:
+        return await self._start_listener(Listener(app, host, port, tls=tls, bounds=self._config.http_bounds()))
+
+    async def _listen_for_stations(self, app: OcppApp, tls: LiveTls) -> Listener:
+        server, bounds = self._config.server, self._config.ocpp_bounds()
+        refused = self._services.admission.refuse_handshake
+        listener = Listener(app, server.host, server.ocpp_port, tls=tls, on_handshake_refused=refused, has_websockets=True, bounds=bounds)
+        return await self._start_listener(listener)
+
+    async def _start_listener(self, listener: Listener) -> Listener:
         await listener.start()
         self._stack.push_async_callback(listener.stop)
         return listener
 
-    def _ocpp_app(self, url: str) -> OcppApp:
+    def _ocpp_app(self) -> OcppApp:
         services, ports = self._services, self._ports
         return create_ocpp_app(
             OcppServices(
@@ -175,7 +172,8 @@ class _Start:
                 ports.notifier,
                 ports.clock,
                 ports.entropy,
-                self._config.ocpp_settings(url, STATION),
+                self._config.ocpp_settings(),
+                lambda: self._ocpp_url,
             )
         )
 
@@ -193,6 +191,7 @@ class _Start:
                 services.profiles,
                 services.status,
                 ocpp.gateway,
+                self._config.api_limits(),
             )
         )
 
@@ -319,12 +318,6 @@ def _report_deaf_listener(event: Event, error: ChargePkiError) -> None:
 
 def _spell(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _free_port(host: str) -> int:
-    """A port nobody uses now: stations are told the URL before the listener is bound."""
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

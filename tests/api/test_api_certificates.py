@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from conftest import Platform, make_csr
+from api_platform import Platform, make_csr
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
@@ -41,7 +41,12 @@ async def test_the_same_key_asked_again_gets_the_same_certificate_and_200(platfo
 @pytest.mark.clause("RFC 8555 9.1", "RFC 2585 4.1", "RFC 8551 3.2.1")
 @pytest.mark.parametrize(
     ("format", "media", "count"),
-    [("pem", "application/pem-certificate-chain", 2), ("ocpp", "application/pem-certificate-chain", 2), ("pkcs7", "application/pkcs7-mime", 2), ("der", "application/pkix-cert", 1)],
+    [
+        ("pem", "application/pem-certificate-chain", 2),
+        ("ocpp", "application/pem-certificate-chain", 2),
+        ("pkcs7", "application/pkcs7-mime", 2),
+        ("der", "application/pkix-cert", 1),
+    ],
 )
 async def test_a_chain_is_spelt_as_asked(platform: Platform, station: str, format: str, media: str, count: int):
     issued = await order(platform)
@@ -77,7 +82,9 @@ async def test_accept_picks_the_spelling_of_an_order(platform: Platform, station
 
 
 async def test_a_platform_made_key_leaves_as_pkcs12_only_under_a_passphrase(platform: Platform):
-    ordered = await platform.http.post("/certificates", json={"profile": "backend/tls-server", "key_spec": "ec-p256", "host": "csms.example.org"})
+    ordered = await platform.http.post(
+        "/certificates", json={"profile": "backend/tls-server", "key_spec": "ec-p256", "host": "csms.example.org"}
+    )
     certificate = ordered.json()["certificate"]
     answer = await platform.http.post(f"/certificates/{certificate['id']}/pkcs12", json={"passphrase": "correct horse"})
     key, leaf, above = pkcs12.load_key_and_certificates(answer.content, b"correct horse")

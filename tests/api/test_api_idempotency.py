@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from conftest import Platform, make_csr
+from api_platform import Platform, make_csr
 
 from chargepki.api.idempotency import parse_key
 from chargepki.errors import Refused, StoreUnavailable
@@ -45,9 +45,7 @@ async def test_a_key_belongs_to_one_caller(platform: Platform):
 
 async def test_concurrent_twins_issue_once(platform: Platform, station: str):
     body = {"profile": "backend/tls-server", "key_spec": "ec-p256", "host": "a.example.org"}
-    answers = await asyncio.gather(
-        *(platform.http.post("/certificates", json=body, headers={"Idempotency-Key": "twin"}) for _ in range(8))
-    )
+    answers = await asyncio.gather(*(platform.http.post("/certificates", json=body, headers={"Idempotency-Key": "twin"}) for _ in range(8)))
     done = [a for a in answers if a.status_code == 201]
     waiting = [a for a in answers if a.status_code == 409]
     assert len(done) + len(waiting) == 8
@@ -113,4 +111,3 @@ async def test_a_key_is_forgotten_after_a_day(platform: Platform):
 def test_a_malformed_key_is_refused(key: str):
     with pytest.raises(Refused, match="key_malformed"):
         parse_key(key)
-

@@ -1,7 +1,7 @@
 """The other nouns: authorities, CRLs, stations, tokens, checks."""
 
 import pytest
-from conftest import Platform, make_csr
+from api_platform import Platform, make_csr
 from cryptography import x509
 
 
@@ -74,7 +74,12 @@ async def test_nobody_hands_out_more_than_they_hold(platform: Platform):
 
 
 async def test_a_caller_can_ask_who_it_is(platform: Platform):
-    assert (await platform.http.get("/whoami")).json() == {"actor": "token:tests", "kind": "machine", "role": "operator", "scopes": ["*:*:*"]}
+    assert (await platform.http.get("/whoami")).json() == {
+        "actor": "token:tests",
+        "kind": "machine",
+        "role": "operator",
+        "scopes": ["*:*:*"],
+    }
 
 
 async def test_profiles_say_what_they_allow_and_why(platform: Platform):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import Platform, make_csr, open_http
+from api_platform import Platform, make_csr, open_http
 
 from chargepki.api.services import Limits
 from chargepki.errors import StoreUnavailable
@@ -36,7 +36,9 @@ async def test_a_token_does_what_its_scopes_say_and_no_more(platform: Platform):
     made = (await platform.http.post("/tokens", json={"name": "reader", "scopes": ["certificate:object:read"]})).json()
     async with platform.speaking_as(made["secret"]) as reader:
         assert (await reader.get("/certificates")).status_code == 200
-        findings = check_problem(await reader.post("/stations", json={"id": "A", "serial_number": "1", "operator": "o"}), 403, "not-authorised")
+        findings = check_problem(
+            await reader.post("/stations", json={"id": "A", "serial_number": "1", "operator": "o"}), 403, "not-authorised"
+        )
     assert findings[0]["code"] == "access.scope.missing"
     assert "inventory:station:write" in findings[0]["hint"]
 
@@ -95,7 +97,9 @@ async def test_unknown_paths_and_methods_are_problems_too(platform: Platform):
     assert wrong.headers["allow"] == "GET, POST"
 
 
-@pytest.mark.parametrize("path", ["/certificates/crt_none", "/stations/none", "/authorities/none", "/profiles/none/such", "/audit-entries/aud_none"])
+@pytest.mark.parametrize(
+    "path", ["/certificates/crt_none", "/stations/none", "/authorities/none", "/profiles/none/such", "/audit-entries/aud_none"]
+)
 async def test_what_does_not_exist_is_not_found(platform: Platform, path: str):
     check_problem(await platform.http.get(path), 404, "not-found")
 

@@ -11,6 +11,7 @@ import typer
 from tools.page import ROOT
 
 from chargepki.cli.main import app
+from chargepki.config import load_config
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
@@ -18,6 +19,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 COMMAND = re.compile(r"^\s*(?:\$ )?(?:sudo -u \S+ )?(?:\.venv/bin/)?(chargepki(?: .*)?)$", re.MULTILINE)
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 END_OF_COMMAND = frozenset({"|", ">", ">>", "<", ";", "&&", "||", "&"})
+SETTINGS = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -47,6 +49,11 @@ def make_targets() -> Iterator[tuple[Path, str]]:
             yield from ((page, target) for target in MAKE.findall(code))
 
 
+def settings() -> Iterator[tuple[Path, str]]:
+    for page in DOCUMENTS:
+        yield from ((page, block) for block in SETTINGS.findall(page.read_text()))
+
+
 def anchors(page: Path) -> set[str]:
     words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(page.read_text()))
     return {each.strip().replace(" ", "-") for each in words}
@@ -70,6 +77,12 @@ def test_a_command_is_one_that_the_command_line_takes(page: Path, line: str) -> 
 @pytest.mark.parametrize(("page", "target"), pairs(make_targets()))
 def test_a_make_target_exists(page: Path, target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("page", "block"), list(settings()), ids=lambda given: given.name if isinstance(given, Path) else "")
+def test_a_configuration_is_accepted(page: Path, block: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(block)
+    assert load_config(tmp_path, environment={}).origins
 
 
 def parse(command: Any, words: list[str]) -> None:

@@ -3,9 +3,10 @@
 import ast
 
 import pytest
-from chargepki.core.lint import ALL_RULES
 from tools.findings import PAGE, Reader, assemble_page, find_entries
 from tools.page import is_current
+
+from chargepki.core.lint import ALL_RULES
 
 
 def entries(source: str) -> list[tuple[str, str, str]]:

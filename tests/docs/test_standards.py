@@ -33,6 +33,7 @@ def cited(text: str) -> list[str]:
         ("OCPP 2.1 part 4, 4.1.1", ["OCPP 2.1 part 4 4.1.1"]),
         ("OCPP-J 1.6 4.2.3, table 7", ["OCPP-J 1.6 4.2.3", "OCPP-J 1.6 table 7"]),
         ("OCPP CertificateSigned.certificateChain", ["OCPP CertificateSigned.certificateChain"]),
+        ("OCPP 2.0.1 identifierString", ["OCPP identifierString"]),
         ("draft-ietf-httpapi-idempotency-key-header-07 2", ["draft-ietf-httpapi-idempotency-key-header 2"]),
     ],
 )

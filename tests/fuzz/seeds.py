@@ -129,7 +129,7 @@ def seeds() -> dict[str, bytes]:
         "ocsp-error.der": der.sequence(der.enumerated(6)),
         "spki.der": spki,
         "key.der": pkcs8,
-        "text": "CS-17 csms.example.org 192.0.2.1".encode(),
+        "text": b"CS-17 csms.example.org 192.0.2.1",
         "empty": b"",
     }
 

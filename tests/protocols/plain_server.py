@@ -32,15 +32,16 @@ async def serving(bench: Workbench) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(doors(bench), lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        task = asyncio.create_task(server._serve([listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listener])
+        task = asyncio.create_task(server.main_loop())
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task
+            await server.shutdown([listener])
 
 
 async def run(*command: str) -> tuple[int, str]:

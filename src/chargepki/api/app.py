@@ -79,4 +79,4 @@ def _allowed_methods(path: str) -> str:
     """RFC 9110 15.5.6: all methods of this path; the router knows one route per method."""
     below = path.removeprefix(PREFIX)
     routes = (route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute))
-    return ", ".join(sorted({method for route in routes if route.path_regex.match(below) for method in route.methods}))
+    return ", ".join(sorted({method for route in routes if route.path_regex.match(below) for method in route.methods or ()}))

@@ -91,7 +91,11 @@ async def get_authority(id: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.authorities.view(authority.id)))
 
 
-@router.get("/{id}/certificate", summary="Spell an authority's chain", **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES))
+@router.get(
+    "/{id}/certificate",
+    summary="Spell an authority's chain",
+    **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES),
+)
 async def get_authority_certificate(
     id: IdPath, request: Request, visit: Visiting, format: ChainFormat | None = None, include_root: bool = True
 ) -> Response:
@@ -101,7 +105,9 @@ async def get_authority_certificate(
     return spell(view.chain, wanted, include_root=include_root)
 
 
-@router.get("/{id}/crl", summary="Show an authority's newest CRL", **shown(CrlView, 200, "`?format=` gives the CRL itself", files=CRL_MEDIA_TYPES))
+@router.get(
+    "/{id}/crl", summary="Show an authority's newest CRL", **shown(CrlView, 200, "`?format=` gives the CRL itself", files=CRL_MEDIA_TYPES)
+)
 async def get_crl(id: IdPath, visit: Visiting, format: CrlFormat | None = None) -> Response:
     authority = await visit.services.authorities.get(visit.caller, AuthorityId(id))
     crl = await visit.services.status.current_crl(authority.id)

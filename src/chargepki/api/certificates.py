@@ -84,7 +84,7 @@ class CertificateView(View):
     requested_by: str
     sha256: str
     spki_sha256: str
-    has_key: bool = Field(description="the platform made the key: PKCS#12 can be had")
+    has_key: bool = Field(description="the platform holds the key; PKCS#12 can be had where the key was ordered exportable")
     revocation: RevocationView | None
 
 
@@ -142,7 +142,11 @@ async def list_certificates(
     return answer(PageView(items=items, next=page.next or None))
 
 
-@router.post("", summary="Order a certificate", **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself", files=CHAIN_MEDIA_TYPES))
+@router.post(
+    "",
+    summary="Order a certificate",
+    **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself", files=CHAIN_MEDIA_TYPES),
+)
 async def order_certificate(request: Request, body: CertificateOrderBody, visit: Visiting, format: ChainFormat | None = None) -> Response:
     wanted = choose_format(format, request.headers.get("accept", ""))
     issued = await visit.services.issuance.request(visit.caller, _order_of(body, visit))
@@ -160,7 +164,9 @@ async def get_certificate(id: IdPath, visit: Visiting) -> Response:
     return answer(CertificateDetail(**view.model_dump(), pem=encode_pem("CERTIFICATE", certificate.der)))
 
 
-@router.get("/{id}/chain", summary="Spell a certificate's chain", **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES))
+@router.get(
+    "/{id}/chain", summary="Spell a certificate's chain", **shown(None, 200, "The chain in the format asked for", files=CHAIN_MEDIA_TYPES)
+)
 async def get_chain(
     id: IdPath, request: Request, visit: Visiting, format: ChainFormat | None = None, include_root: bool = False
 ) -> Response:

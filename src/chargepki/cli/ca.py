@@ -28,7 +28,13 @@ async def list_authorities(desk: Desk) -> None:
         return
     rows = [(a.id, a.parent or "(root)", a.subject, a.key_spec, a.state, day(a.not_after)) for a in listed]
     empty = "There is no authority yet. Make one: chargepki ca create my-root --profile root/operator --common-name ... --organization ..."
-    desk.out.table(("AUTHORITY", "PARENT", "SUBJECT", "KEY", "STATE", "UNTIL"), rows, empty=empty)
+    desk.out.table(
+        ("AUTHORITY", "PARENT", "SUBJECT", "KEY", "STATE", "UNTIL"),
+        rows,
+        empty=empty,
+        fold=("SUBJECT",),
+        shed=("KEY", "STATE", "UNTIL", "PARENT"),
+    )
 
 
 @command(app, "create", undone="Nothing was created.")

@@ -48,7 +48,13 @@ async def list_certificates(
         desk.out.json(found)
         return
     rows = [(c.subject, c.station or "", c.profile, c.state, day(c.not_after), serial_groups(c.serial), c.id) for c in found]
-    desk.out.table(("SUBJECT", "STATION", "PROFILE", "STATE", "UNTIL", "SERIAL", "ID"), rows, empty=_NONE_YET)
+    desk.out.table(
+        ("SUBJECT", "STATION", "PROFILE", "STATE", "UNTIL", "SERIAL", "ID"),
+        rows,
+        empty=_NONE_YET,
+        fold=("SUBJECT",),
+        shed=("SERIAL", "PROFILE", "STATION", "UNTIL"),
+    )
 
 
 _NONE_YET = "There is no such certificate. Order one: chargepki cert request --profile ocpp/station --station CS-17 --csr cs17.csr"
@@ -75,7 +81,7 @@ async def show_certificate(desk: Desk, id: IdArgument) -> None:
         ("Valid", f"{minute(certificate.not_before)} until {minute(certificate.not_after)}"),
         ("SHA-256", certificate.sha256),
         ("Ordered", f"{minute(certificate.issued_at)} by {certificate.requested_by}"),
-        ("Key", "made by the platform: chargepki cert export " + certificate.id + " --format p12" if certificate.has_key else ""),
+        ("Key", "held by the platform" if certificate.has_key else ""),
         ("Id", certificate.id),
     )
     for event in events:

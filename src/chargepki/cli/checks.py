@@ -34,6 +34,9 @@ class Check:
 
 async def run_checks(connection: Connection) -> AsyncIterator[Check]:
     """All checks, in the order of what depends on what; stops where nothing more can be seen."""
+    if not connection.url.startswith("https://"):
+        yield Check("reach", False, f"{connection.url} is not https", "the API speaks TLS only")
+        return
     try:
         leaf = await _peer_certificate(connection)
     except (OSError, ssl.SSLError, TimeoutError) as error:

@@ -7,6 +7,7 @@ import typer
 from chargepki.cli.desk import Desk, command
 from chargepki.cli.files import read_input
 
+
 def register(app: typer.Typer) -> None:
     command(app, "inspect")(inspect_file)
 
@@ -27,4 +28,3 @@ async def inspect_file(
         return
     desk.out.tree(inspection.root)
     desk.out.seen(inspection.findings)
-

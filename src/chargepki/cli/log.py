@@ -34,7 +34,13 @@ async def list_entries(
         desk.out.json(found)
         return
     rows = [(minute(e.at), e.actor, e.action, e.object, e.outcome, e.id) for e in found]
-    desk.out.table(("TIME", "ACTOR", "ACTION", "OBJECT", "OUTCOME", "ENTRY"), rows, empty="No entry matches.")
+    desk.out.table(
+        ("TIME", "ACTOR", "ACTION", "OBJECT", "OUTCOME", "ENTRY"),
+        rows,
+        empty="No entry matches.",
+        fold=("OBJECT",),
+        shed=("ACTOR", "OUTCOME", "OBJECT"),
+    )
 
 
 @command(app, "show")

@@ -7,12 +7,12 @@ looks (not a terminal, NO_COLOR, TERM=dumb). Nothing from outside reaches the te
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LABEL_WIDTH: Final = 9  # "Issued   station certificate ..."
 _UNFOLDED_WIDTH: Final = 1000  # for pipes: one record, one line
 _CODE_WIDTH: Final = 28
+_MESSAGE_WIDTH_MIN: Final = 32  # below that a finding's message goes under its code
+_FOLDED_WIDTH: Final = 20  # what a column that may break wants at least
 _STATE_STYLE: Final = {
     "valid": "green",
     "active": "green",
@@ -64,25 +66,32 @@ class Output:
         self._out.print(_text(text))
 
     def facts(self, *facts: tuple[str, str]) -> None:
-        """Label and value, one per line; empty values are left out."""
-        for label, value in facts:
-            if value:
-                grid = Table.grid(padding=(0, 0))
-                grid.add_column(width=max(LABEL_WIDTH, len(label) + 2), no_wrap=True)
-                grid.add_column(overflow="fold")
-                grid.add_row(Text(label, style="bold"), _text(value))
-                self._out.print(grid)
+        """Label and value, one below the other; empty values are left out."""
+        shown = [(label, clean(value)) for label, value in facts if value]
+        column = max([LABEL_WIDTH, *(len(label) + 2 for label, _ in shown)])
+        for label, value in shown:
+            first, *rest = _fold(value, self._out.width - column)
+            self._out.print(Text.assemble((label.ljust(column), "bold"), first), soft_wrap=True)
+            for line in rest:
+                self._out.print(Text(" " * column + line), soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-        """One row per object. `empty` says what to do when there is none."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, fold: Sequence[str] = (), shed: Sequence[str] = ()
+    ) -> None:
+        """One row per object. `empty` says what to do when there is none.
+
+        Where the width is short the columns in `shed` go first, in this order; those in `fold` may break; names and ids never do.
+        """
         if not rows:
             self.talk(empty)
             return
+        kept = _fitting(columns, rows, self._out.width, fold, shed)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for column in kept:
+            table.add_column(column, overflow="fold", no_wrap=column not in fold)
         for row in rows:
-            table.add_row(*(_text(cell, style=_STATE_STYLE.get(cell, "")) for cell in row))
+            cells = (cell for column, cell in zip(columns, row, strict=True) if column in kept)
+            table.add_row(*(_text(cell, style=_STATE_STYLE.get(cell, "")) for cell in cells))
         self._out.print(table)
 
     def tree(self, root: "Node") -> None:
@@ -129,26 +138,27 @@ class Output:
             self._err.print(undone)
 
     def _finding(self, number: int, finding: Finding) -> None:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=4, justify="right", no_wrap=True)
-        grid.add_column(width=max(_CODE_WIDTH, len(finding.code)), no_wrap=True)
-        grid.add_column(overflow="fold")
-        fits = self._err.width >= 4 + max(_CODE_WIDTH, len(finding.code)) + 32
-        if fits:
-            grid.add_row(f"{number}.", Text(finding.code, style="bold"), _text(finding.message))
-            self._err.print(grid)
+        code = clean(finding.code)
+        column = 5 + max(_CODE_WIDTH, len(code)) + 1
+        if self._err.width >= column + _MESSAGE_WIDTH_MIN:
+            first, *rest = _fold(clean(finding.message), self._err.width - column)
+            self._err.print(Text.assemble(f"{number:>3}. ", (code.ljust(column - 5), "bold"), first), soft_wrap=True)
+            self._lines(rest, column)
         else:
-            self._err.print(Text.assemble(f"{number:>3}. ", (clean(finding.code), "bold")))
-            self._err.print(Padding(_text(finding.message), (0, 0, 0, 5)))
-        detail = "  ".join(
-            part for part in (f"{finding.clause}." if finding.clause else "", f"hint: {finding.hint}" if finding.hint else "") if part
-        )
+            self._err.print(Text.assemble(f"{number:>3}. ", (code, "bold")), soft_wrap=True)
+            self._lines(_fold(clean(finding.message), self._err.width - 5), 5)
+        parts = (f"{finding.clause}." if finding.clause else "", f"hint: {finding.hint}" if finding.hint else "")
+        detail = "  ".join(part for part in parts if part)
         if detail:
-            self._err.print(Padding(_text(detail), (0, 0, 0, 5)))
+            self._lines(_fold(clean(detail), self._err.width - 5), 5)
 
     def _hint(self, hint: str) -> None:
         if hint:
-            self._err.print(Padding(_text(f"hint: {hint}"), (0, 0, 0, 2)))
+            self._lines(_fold(clean(f"hint: {hint}"), self._err.width - 2), 2)
+
+    def _lines(self, lines: Sequence[str], indent: int) -> None:
+        for line in lines:
+            self._err.print(Text(" " * indent + line), soft_wrap=True)
 
 
 def _line_of(node: "Node") -> Text:
@@ -199,6 +209,24 @@ def _problem(error: ChargePkiError) -> dict[str, Any]:
     findings = error.findings if isinstance(error, Refused) else (Finding("platform.broken", str(error), hint=getattr(error, "hint", "")),)
     fields = ("code", "message", "severity", "path", "clause", "hint")
     return {"error": type(error).__name__, "findings": [{name: str(getattr(f, name)) for name in fields} for f in findings]}
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Lines of at most `width`; a long word stays whole, so that it can be copied."""
+    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, fold: Sequence[str], shed: Sequence[str]) -> list[str]:
+    widths = {
+        column: max(len(column), *(min(len(row[at]), _FOLDED_WIDTH) if column in fold else len(row[at]) for row in rows))
+        for at, column in enumerate(columns)
+    }
+    kept = list(columns)
+    for column in shed:
+        if sum(widths[name] + 2 for name in kept) - 2 <= width:
+            break
+        kept.remove(column)
+    return kept
 
 
 def _text(text: str, style: str = "") -> Text:

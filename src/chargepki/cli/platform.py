@@ -17,12 +17,18 @@ def up(
     ocpp_port: PortOption = None,
     status_port: PortOption = None,
     metrics_port: PortOption = None,
+    with_stations: Annotated[int, typer.Option("--stations", min=0, max=50, help="simulated stations that live on it")] = 0,
 ) -> None:
     """Start the platform; the first start creates a development PKI in DIR. Ctrl-C stops it."""
-    from chargepki.app import run_platform
+    from chargepki.cli.serve import serve
 
-    given = {"api_port": api_port, "ocpp_port": ocpp_port, "status_port": status_port, "metrics_port": metrics_port}
-    run_platform(data, {name: port for name, port in given.items() if port is not None})
+    given = {
+        "server.api_port": api_port,
+        "server.ocpp_port": ocpp_port,
+        "server.status_port": status_port,
+        "server.metrics_port": metrics_port,
+    }
+    serve(data, {key: port for key, port in given.items() if port is not None}, stations=with_stations)
 
 
 def demo() -> None:

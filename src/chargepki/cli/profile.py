@@ -20,7 +20,13 @@ async def list_profiles(desk: Desk) -> None:
     rows = [
         (p.id, p.title, p.subject_kind, f"{p.validity_days} (max {p.validity_days_max})", ", ".join(p.issuers) or "itself") for p in listed
     ]
-    desk.out.table(("PROFILE", "TITLE", "SPEAKS FOR", "DAYS", "ISSUED BY"), rows, empty="This deployment offers no profile.")
+    desk.out.table(
+        ("PROFILE", "TITLE", "SPEAKS FOR", "DAYS", "ISSUED BY"),
+        rows,
+        empty="This deployment offers no profile.",
+        fold=("TITLE", "ISSUED BY"),
+        shed=("ISSUED BY", "SPEAKS FOR", "DAYS"),
+    )
 
 
 @command(app, "show")

@@ -36,7 +36,12 @@ async def list_stations(
         return
     rows = [(s.id, s.serial_number, s.operator, s.state, s.security_profile, _seen(s, minute(s.last_seen))) for s in found]
     empty = "There is no such station. Add one: chargepki station add CS-17 --serial SN-0017 --operator demo-cpo"
-    desk.out.table(("STATION", "SERIAL NUMBER", "OPERATOR", "STATE", "PROFILE", "SEEN"), rows, empty=empty)
+    desk.out.table(
+        ("STATION", "SERIAL NUMBER", "OPERATOR", "STATE", "PROFILE", "SEEN"),
+        rows,
+        empty=empty,
+        shed=("PROFILE", "OPERATOR", "SEEN", "SERIAL NUMBER"),
+    )
 
 
 @command(app, "add", undone="Nothing was added.")
@@ -160,7 +165,7 @@ async def list_security_events(desk: Desk, id: IdArgument, limit: Annotated[int,
         desk.out.json(found)
         return
     rows = [(minute(e.at), e.type, "critical" if e.is_critical else "", e.tech_info) for e in found]
-    desk.out.table(("TIME", "EVENT", "", "DETAIL"), rows, empty=f"{id} has reported no security event.")
+    desk.out.table(("TIME", "EVENT", "", "DETAIL"), rows, empty=f"{id} has reported no security event.", fold=("DETAIL",))
 
 
 @command(app, "sessions")
@@ -174,7 +179,12 @@ async def list_sessions(desk: Desk) -> None:
         desk.out.json(sessions)
         return
     rows = [(s.station, s.ocpp_version, s.security_profile, s.remote, minute(s.since), s.certificate or "") for s in sessions]
-    desk.out.table(("STATION", "OCPP", "PROFILE", "FROM", "SINCE", "CERTIFICATE"), rows, empty="No station is connected.")
+    desk.out.table(
+        ("STATION", "OCPP", "PROFILE", "FROM", "SINCE", "CERTIFICATE"),
+        rows,
+        empty="No station is connected.",
+        shed=("CERTIFICATE", "FROM", "SINCE"),
+    )
 
 
 def _show(desk: Desk, station: "Station", seen: str) -> None:

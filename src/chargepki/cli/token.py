@@ -22,7 +22,13 @@ async def list_tokens(desk: Desk) -> None:
     rows = [
         (t.name, t.role, " ".join(t.scopes), "revoked" if t.revoked_at else "active", day(t.expires_at) or "no end", t.id) for t in listed
     ]
-    desk.out.table(("TOKEN", "ROLE", "SCOPES", "STATE", "UNTIL", "ID"), rows, empty="There is no token.")
+    desk.out.table(
+        ("TOKEN", "ROLE", "SCOPES", "STATE", "UNTIL", "ID"),
+        rows,
+        empty="There is no token.",
+        fold=("SCOPES",),
+        shed=("ROLE", "UNTIL", "STATE"),
+    )
 
 
 @command(app, "create", undone="No token was made.")

@@ -10,6 +10,7 @@ There is no issuingDistributionPoint: each list covers everything its issuer sig
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -38,7 +39,15 @@ _REASON_EXTENSION: Final = {reason: _reason_extension(reason) for reason in Revo
 
 def encode_entry(revoked: Revoked) -> bytes:
     """One element of revokedCertificates (RFC 5280 5.1.2.6)."""
-    return der.sequence(der.integer(revoked.serial), der.time(revoked.at), _REASON_EXTENSION[revoked.reason])
+    serial = revoked.serial.to_bytes(revoked.serial.bit_length() // 8 + 1, "big")
+    behind = _behind_serial(revoked.at, revoked.reason)
+    # A serial number has at most 20 octets, so every length here is a single octet; a list may have millions of entries.
+    return bytes((der.SEQUENCE, 2 + len(serial) + len(behind), der.INTEGER, len(serial))) + serial + behind
+
+
+@lru_cache(maxsize=4096)  # revocations come in bursts of one second and one reason
+def _behind_serial(at: datetime, reason: RevocationReason) -> bytes:
+    return der.time(at) + _REASON_EXTENSION[reason]
 
 
 class EntryList:

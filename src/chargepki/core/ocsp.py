@@ -8,6 +8,7 @@ assemble_response(responder, tbs, sig)     the OCSPResponse
 """
 
 import hashlib
+from functools import lru_cache
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,7 +153,7 @@ def plan_response(
     """The ResponseData to sign (RFC 6960 4.2.1), with the client's nonce when it sent one."""
     return der.sequence(
         responder.responder_id,
-        der.generalized_time(produced_at),
+        _time(produced_at),
         der.sequence(*(_single_response(answer) for answer in answers)),
         b"" if nonce is None else _nonce_extension(nonce),
     )
@@ -252,9 +253,14 @@ def _single_response(answer: SingleAnswer) -> bytes:
     return der.sequence(
         answer.cert_id.raw,
         _revoked_info(status) if isinstance(status, Revoked) else _UNREVOKED[status],
-        der.generalized_time(answer.this_update),
-        der.explicit(0, der.generalized_time(answer.next_update)),
+        _time(answer.this_update),
+        der.explicit(0, _time(answer.next_update)),
     )
+
+
+@lru_cache(maxsize=256)  # all answers of one second share their times
+def _time(at: datetime) -> bytes:
+    return der.generalized_time(at)
 
 
 def _revoked_info(revoked: Revoked) -> bytes:

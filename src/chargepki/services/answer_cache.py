@@ -1,10 +1,14 @@
-"""Signed OCSP answers in memory: by the request's octets in front, by (issuer, serial number) behind."""
+"""OCSP in memory: signed answers by the request's octets in front, by certificate behind, and what is known of a certificate.
+
+One process hears of every change it commits itself; what another node commits is seen when the kept thing ages out.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from chargepki.core.ocsp import CertStatus
 from chargepki.core.records import AuthorityId
 
 ANSWERS_MAX: Final = 100_000  # certificates with a kept answer: about 1 KiB each
@@ -44,6 +48,7 @@ class AnswerCache:
     requests_max: int = REQUESTS_MAX
     _by_request: OrderedDict[bytes, _Kept] = field(default_factory=OrderedDict)
     _by_subject: OrderedDict[Subject, dict[bytes, _Kept]] = field(default_factory=OrderedDict)
+    _statuses: OrderedDict[Subject, tuple[CertStatus, datetime]] = field(default_factory=OrderedDict)
     _generation: int = 0
 
     def __len__(self) -> int:
@@ -69,6 +74,23 @@ class AnswerCache:
         self._remember(request, kept)
         return kept.answer
 
+    def find_status(self, subject: Subject, now: datetime) -> CertStatus | None:
+        """What is known of a certificate, for answers that cannot be kept themselves (a nonce, several items)."""
+        status, fresh_until = self._statuses.get(subject, (None, now))
+        if now >= fresh_until:
+            return None
+        self._statuses.move_to_end(subject)
+        return status
+
+    def keep_status(self, ticket: int, subject: Subject, status: CertStatus, fresh_until: datetime) -> None:
+        """Like `keep`, for a status."""
+        if ticket != self._generation:
+            return
+        self._statuses[subject] = (status, fresh_until)
+        self._statuses.move_to_end(subject)
+        while len(self._statuses) > self.answers_max:
+            self._statuses.popitem(last=False)
+
     def ticket(self) -> int:
         """Taken before a status is looked up; `keep` wants it back."""
         return self._generation
@@ -87,6 +109,7 @@ class AnswerCache:
     def drop(self, subject: Subject) -> None:
         """The status of this certificate changed."""
         self._generation += 1
+        self._statuses.pop(subject, None)
         _end(self._by_subject.pop(subject, {}))
 
     def _remember(self, request: bytes, kept: _Kept) -> None:

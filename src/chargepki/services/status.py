@@ -217,7 +217,7 @@ class Status:
             self._counts.from_memory += 1
             return kept
         ticket = self._cache.ticket()
-        statuses = [await self._status_of(issuer, found) for found in request.items]
+        statuses = [await self._status_of(issuer, found, now) for found in request.items]
         answer = await self._sign(issuer, request, statuses, now, is_cacheable=is_simple)
         self._counts.signed += 1
         # An unknown serial number is never kept: strangers could fill the memory with them.
@@ -226,14 +226,21 @@ class Status:
             self._cache.keep(ticket, (issuer, item.serial), item.raw, raw, answer, fresh_until)
         return answer
 
-    async def _status_of(self, issuer: AuthorityId, item: CertId) -> CertStatus:
+    async def _status_of(self, issuer: AuthorityId, item: CertId, now: datetime) -> CertStatus:
         """What is known of one item; `unknown` for what this authority did not issue (RFC 6960 2.2)."""
         if self._index.by_hashes.get(item.issuer) != issuer or not 0 < item.serial < SERIAL_END:
             return Unrevoked.UNKNOWN
+        subject = (issuer, item.serial)
+        if (known := self._cache.find_status(subject, now)) is not None:
+            return known
+        ticket = self._cache.ticket()
         is_issued, event = await self._ports.store.lookup_status(issuer, item.serial)
         if not is_issued:
             return Unrevoked.UNKNOWN
-        return _status_from(event)
+        status = _status_from(event)
+        # Kept no longer than thisUpdate lies back: what an answer says was known to be so at its thisUpdate (RFC 6960 2.4).
+        self._cache.keep_status(ticket, subject, status, now + self._settings.clock_skew)
+        return status
 
     async def _sign(
         self, issuer: AuthorityId, request: OcspRequest, statuses: Sequence[CertStatus], now: datetime, *, is_cacheable: bool

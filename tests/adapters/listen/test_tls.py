@@ -115,7 +115,7 @@ async def test_a_chain_verifies_whether_the_client_sends_its_sub_ca_or_not(
         assert (await get(listener.port, client_context(pki.client, *chain, version=version))).startswith(f"{pki.client.der.hex()} 3 ")
 
 
-@pytest.mark.clause("OCPP A00.FR.405")
+@pytest.mark.clause("OCPP A00.FR.407", "OCPP A00.FR.408")
 @pytest.mark.parametrize("version", [TLS12, TLS13])
 @pytest.mark.parametrize(
     ("who", "reason", "alert"),

@@ -1,6 +1,7 @@
 """A running OCPP endpoint: the real services over SQLite, the real TLS listener, on a free port."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -124,3 +125,10 @@ def _identity(server: ServerCertificate) -> ServerIdentity:
 
 def with_settings(**changes: object) -> OcppSettings:
     return replace(FAST, **changes)  # type: ignore[arg-type]
+
+
+async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """What follows a message a moment later."""
+    async with asyncio.timeout(5):
+        while not await condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)

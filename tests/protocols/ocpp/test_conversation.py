@@ -2,21 +2,23 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from chargepki.core.bundle import OcppVersion
-from chargepki.core.records import SecurityProfile, StationId, StationState
-from chargepki.ports import TouchStation
+from chargepki.core.records import StationId, StationState
+from chargepki.ports import UpdateStation
 from chargepki.protocols.ocpp.gateway import SIGNINGS_PER_HOUR_MAX
 from chargepki.protocols.ocpp.services import OcppSettings
 from chargepki.protocols.ocpp.session import BAD_FRAMES_MAX
 from chargepki.protocols.ocpp.wire import FRAME_OCTETS_MAX
-from chargepki.testing.station.link import CallRefused, ConnectionEnded
 from chargepki.testing.station.simulator import Habits, SigningRefused, StationSimulator
 
-from .conftest import Endpoint, with_settings
+from .conftest import Endpoint, wait_until, with_settings
 
 VERSIONS = pytest.mark.parametrize("version", list(OcppVersion))
 NOTHING_BY_ITSELF = 600.0
@@ -114,19 +116,9 @@ async def test_a_few_bad_frames_are_answered_and_forgiven(station: StationSimula
 
 @pytest.mark.clause("OCPP 2.1 part 4, 4.1.4")
 async def test_a_repeated_message_id_gets_the_same_answer_and_a_reused_one_an_error(endpoint: Endpoint, station: StationSimulator) -> None:
-    link = station._connected()
-    answers: list[list[object]] = []
-
-    async def collect(text: str) -> None:
-        answers.append(json.loads(text))
-
-    link._take = collect  # type: ignore[method-assign]
     event = {"type": "ResetOrReboot", "timestamp": "2026-11-22T12:00:00Z"}
-    for payload in (event, event, {**event, "type": "FirmwareUpdated"}):
-        await station.send_raw(json.dumps([2, "same", "SecurityEventNotification", payload]))
-    async with asyncio.timeout(3):
-        while len(answers) < 3:
-            await asyncio.sleep(0.01)
+    payloads = (event, event, {**event, "type": "FirmwareUpdated"})
+    answers = await raw_answers(station, [[2, "same", "SecurityEventNotification", payload] for payload in payloads])
     assert [answer[0] for answer in answers] == [3, 3, 4]
     assert answers[2][2] == "RpcFrameworkError"
     assert len(await endpoint.security_events()) == 1
@@ -151,14 +143,14 @@ async def test_a_newer_connection_replaces_the_older_one_and_is_noted(endpoint: 
         await newer.heartbeat()
         assert len(endpoint.gateway.sessions()) == 1
     assert await endpoint.event_types() == ["gateway.duplicate_connection"]
-    await wait_until(lambda: not endpoint.gateway.sessions())
+    await wait_until(partial(is_empty, endpoint))
 
 
 async def test_an_operator_can_close_a_connection(endpoint: Endpoint, station: StationSimulator) -> None:
     assert await endpoint.gateway.close_station(StationId("CS-17"), "maintenance")
     closed = await station.wait_closed(2)
     assert (closed.code, closed.reason) == (1008, "maintenance")
-    await wait_until(lambda: not endpoint.gateway.sessions())
+    await wait_until(partial(is_empty, endpoint))
     assert not await endpoint.gateway.close_station(StationId("CS-17"), "maintenance")
 
 
@@ -208,8 +200,8 @@ async def test_a_certificate_that_the_station_rejects_is_revoked(endpoint: Endpo
     async with endpoint.simulator(version=version, habits=Habits(rejects_certificates=True)) as station:
         await station.connect_basic(password)
         await station.request_certificate()
-        await wait_until_async(lambda: has_event(endpoint, "gateway.certificate_rejected"))
-        await wait_until_async(lambda: has_certificates(endpoint, "revoked", 1))
+        await wait_until(partial(has_event, endpoint, "gateway.certificate_rejected"))
+        await wait_until(partial(has_certificates, endpoint, "revoked", 1))
         assert station.rejections == ["station.chain.habit"]
     rejected = (await endpoint.security_events())[-1]
     assert rejected.is_critical
@@ -219,10 +211,8 @@ async def test_a_certificate_that_was_not_delivered_is_replaced_at_the_next_boot
     password = await endpoint.add_station()
     async with endpoint.simulator(habits=Habits(drops_at_certificate=True)) as station:
         await station.connect_basic(password)
-        with pytest.raises((ConnectionEnded, TimeoutError)):
-            await station.request_certificate()
-            await station.wait_closed(2)
-            raise ConnectionEnded("as expected")
+        await station.request_certificate()
+        await station.wait_closed(2)
     async with endpoint.simulator() as again:
         await again.connect_basic(password)
         await again.boot()
@@ -247,7 +237,7 @@ async def test_a_boot_with_an_installed_certificate_asks_for_nothing(endpoint: E
         await station.connect_basic(password)
         await station.boot()
         await station.wait_for_certificate()
-        await wait_until_async(lambda: has_event(endpoint, "gateway.certificate_installed"))
+        await wait_until(partial(has_event, endpoint, "gateway.certificate_installed"))
         await station.connect_basic(password)
         await station.boot()
         with pytest.raises(TimeoutError):
@@ -258,39 +248,17 @@ async def test_a_boot_with_an_installed_certificate_asks_for_nothing(endpoint: E
 # ------------------------------------------------------------------------------------------------------------- the safety net
 
 
+@pytest.mark.parametrize("settings", [with_settings(settle_seconds=NOTHING_BY_ITSELF, recheck_seconds=0.1)])
 async def test_what_another_node_changed_is_found_by_the_recheck(endpoint: Endpoint, station: StationSimulator) -> None:
     """The change bypasses this process's notifier, as a change on another node does."""
-    session = endpoint.gateway._by_station[StationId("CS-17")]
-    store = endpoint.bench.ports.store
-    await _suspend_silently(endpoint)
-    session._services.settings  # noqa: B018
-    await store.commit(TouchStation(StationId("CS-17"), endpoint.bench.clock.now()))
-    from chargepki.errors import Refused
-
-    with pytest.raises(Refused):
-        await endpoint.bench.services.admission.check_still_admitted(session.context.admitted)
-
-
-async def _suspend_silently(endpoint: Endpoint) -> None:
-    from dataclasses import replace
-
-    from chargepki.ports import UpdateStation
-
     store = endpoint.bench.ports.store
     stored = await store.get_station(StationId("CS-17"))
-    await store.commit(UpdateStation(replace(stored, state=StationState.SUSPENDED, security_profile=SecurityProfile.TLS_BASIC)))
+    await store.commit(UpdateStation(replace(stored, state=StationState.SUSPENDED)))
+    assert (await station.wait_closed(2)).code == 1008
 
 
-async def error_code(station: StationSimulator, action: str, payload: dict[str, object]) -> str:
-    """Past the simulator's own schema check."""
-    link = station._connected()
-    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    link._waiting["bad-" + action] = (action, future)  # type: ignore[assignment]
-    await station.send_raw(json.dumps([2, "bad-" + action, action, payload]))
-    answer = await asyncio.wait_for(future, 3)
-    link._waiting.pop("bad-" + action)
-    assert not isinstance(answer, CallRefused)
-    return str(getattr(answer, "code", answer))
+async def is_empty(endpoint: Endpoint) -> bool:
+    return not endpoint.gateway.sessions()
 
 
 async def has_event(endpoint: Endpoint, type: str) -> bool:
@@ -301,13 +269,24 @@ async def has_certificates(endpoint: Endpoint, state: str, count: int) -> bool:
     return len(await endpoint.certificates(state=state)) == count
 
 
-async def wait_until(condition: object) -> None:
-    async with asyncio.timeout(3):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.01)
+async def error_code(station: StationSimulator, action: str, payload: dict[str, object]) -> str:
+    """Past the simulator's own schema check."""
+    id = str(uuid.uuid4())
+    answer = (await raw_answers(station, [[2, id, action, payload]]))[0]
+    assert answer[:2] == [4, id]
+    return str(answer[2])
 
 
-async def wait_until_async(condition: object) -> None:
-    async with asyncio.timeout(3):
-        while not await condition():  # type: ignore[operator]
-            await asyncio.sleep(0.02)
+async def raw_answers(station: StationSimulator, frames: list[list[object]]) -> list[list[object]]:
+    """What comes back for frames that the simulator itself would not send."""
+    link, answers = station._connected(), asyncio.Queue[list[object]]()
+
+    async def collect(text: str) -> None:
+        answers.put_nowait(json.loads(text))
+
+    take, link._take = link._take, collect  # type: ignore[method-assign]
+    for frame in frames:
+        await station.send_raw(json.dumps(frame))
+    collected = [await asyncio.wait_for(answers.get(), 3) for _ in frames]
+    link._take = take  # type: ignore[method-assign]
+    return collected

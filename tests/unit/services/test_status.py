@@ -175,6 +175,25 @@ async def test_a_status_that_changed_during_its_lookup_is_not_kept(bench: Workbe
     assert _status(await bench.services.status.answer(request)) == "REVOKED"
 
 
+async def test_what_is_known_of_a_certificate_is_looked_up_again_when_thisupdate_has_passed(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, lookup, lookups = await issue(bench), bench.ports.store.lookup_status, []
+
+    async def counted(issuer: AuthorityId, serial: int) -> tuple[bool, CertificateEvent | None]:
+        lookups.append(serial)
+        return await lookup(issuer, serial)
+
+    monkeypatch.setattr(bench.ports.store, "lookup_status", counted)
+    for seconds, expected in ((0, 1), (299, 1), (1, 2)):
+        bench.clock.advance(timedelta(seconds=seconds))
+        assert await ask_status(bench, certificate, nonce=b"n" * 32) == "GOOD"
+        assert len(lookups) == expected
+    await bench.services.revocation.revoke(ADMIN, certificate.id, reason=RevocationReason.SUPERSEDED)
+    assert await ask_status(bench, certificate, nonce=b"n" * 32) == "REVOKED"
+    assert len(lookups) == 3
+
+
 async def test_a_lost_store_is_a_breakdown_and_never_good(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate = await issue(bench)
 

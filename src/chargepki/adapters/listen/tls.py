@@ -100,7 +100,7 @@ def _context(client_auth: ClientAuth) -> HandshakeContext:
     context = handshake_context(notes_certificates=client_auth is ClientAuth.OPTIONAL)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # OCPP A00.FR.312, FR.415
     context.set_ciphers(":".join(CIPHERS))
-    context.options |= ssl.OP_NO_COMPRESSION  # OCPP A00.FR.320, CRIME
+    context.options |= ssl.OP_NO_COMPRESSION  # RFC 9325 3.3
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.options |= ssl.OP_NO_TICKET  # TLS 1.2; a resumed session would not verify its certificate again
     context.num_tickets = 0  # the same for TLS 1.3

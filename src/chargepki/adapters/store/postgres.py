@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -12,6 +12,7 @@ READERS: Final = 4  # they mostly wait for the network
 CONNECT_TIMEOUT_SECONDS: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 30_000
 LOCK_TIMEOUT_MS: Final = 10_000
+MIGRATION_TIMEOUT_MS: Final = 600_000  # building an index over millions of rows
 MIGRATION_LOCK: Final = 0x63_70_6B_69  # "cpki": the advisory lock that one migrating node holds
 
 # A commit is durable whatever the server's default says.
@@ -39,7 +40,7 @@ def open_postgres(url: URL) -> Backend:
         reader=_engine(url, pool_size=READERS, max_overflow=STREAMS_MAX, isolation_level="AUTOCOMMIT"),
         readers=READERS,
         insert=insert,
-        lock_for_migration=lambda connection: connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})").close(),
+        lock_for_migration=_lock_for_migration,
         begin_snapshot=lambda connection: connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         is_retryable=lambda error: _sqlstate(error) in _RETRYABLE,
         hint=_hint,
@@ -58,6 +59,13 @@ def _engine(url: URL, *, pool_size: int, max_overflow: int, **options: Any) -> E
         pool_timeout=POOL_WAIT_SECONDS,
         **options,
     )
+
+
+def _lock_for_migration(connection: Connection) -> None:
+    """Until the transaction ends. A node that comes second waits here while the first one migrates."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {MIGRATION_TIMEOUT_MS}")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {MIGRATION_TIMEOUT_MS}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
 
 
 def _sqlstate(error: SQLAlchemyError) -> str:

@@ -13,6 +13,7 @@ HOST_MAX: Final = 253  # RFC 1035 2.3.4 without the trailing dot
 LABEL_MAX: Final = 63
 
 _IDENTITY: Final = re.compile(r"[a-zA-Z0-9*\-_=:+|@.]+")  # OCPP 2.0.1 part 2 appendix: identifierString
+LOCALHOST: Final = "localhost"  # RFC 6761 6.3: the one name without a dot that means the same everywhere
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # RFC 1123 2.1
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.", re.IGNORECASE)
 _SHOWN_MAX: Final = 80  # characters of a refused text that a message repeats
@@ -69,7 +70,7 @@ def parse_host(text: str, *, wildcard: bool = False) -> str:
         raise _refused_host(text, f"has {len(host)} characters, the limit is {HOST_MAX}")
     if "*" in host and labels[0] == "*":
         raise _refused_host(text, "is a wildcard name", "OCPP A00.FR.510", "name each host")
-    if len(labels) < 2:
+    if len(labels) < 2 and host != LOCALHOST:
         raise _refused_host(text, "is not fully qualified", "OCPP A00.FR.510", "csms.example.org, not csms")
     if is_address(host):
         raise _refused_host(text, "is an IP address", "OCPP A00.FR.510", "addresses go into the alternative names, beside a name")

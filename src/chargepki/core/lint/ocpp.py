@@ -14,7 +14,7 @@ from chargepki.errors import Severity
 
 CERTIFICATE_PEM_MAX: Final = 5500  # InstallCertificate.certificate, UpdateFirmware.signingCertificate, in OCPP 1.6 and 2.0.1
 
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+_HOST: Final = re.compile(r"localhost|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 _SIGNATURE_OCTETS: Final = {ALGORITHM_IDENTIFIER[algorithm]: octets for algorithm, octets in SIGNATURE_OCTETS_MAX.items()}
 _HEADER_OCTETS: Final = 12  # of the outer SEQUENCE and the BIT STRING, at their longest
 

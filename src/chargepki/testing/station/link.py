@@ -135,6 +135,10 @@ class Link:
         await self._socket.close()
         await self._reader
 
+    def drop(self) -> None:
+        """Gone, without a closing handshake: a power cut."""
+        self._socket.transport.abort()
+
     async def wait_closed(self, seconds: float) -> Closed:
         """TimeoutError when the connection still stands after `seconds`."""
         await asyncio.wait_for(asyncio.shield(self._reader), seconds)
@@ -144,7 +148,7 @@ class Link:
         try:
             async for message in self._socket:
                 await self._take(message if isinstance(message, str) else message.decode())
-        except ConnectionClosed:
+        except (ConnectionClosed, ConnectionEnded):
             pass
         for _, answer in self._waiting.values():
             if not answer.done():

@@ -182,7 +182,8 @@ class StationSimulator:
 
     def _take_certificate(self, payload: JsonObject) -> JsonObject:
         if self._habits.drops_at_certificate:
-            self._start(self._connected().close)
+            self._connected().drop()
+            raise ConnectionEnded("the station dropped the connection")
         try:
             self._check_wanted(payload)
             assert self._pending_key is not None

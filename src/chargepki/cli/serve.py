@@ -1,0 +1,67 @@
+"""`chargepki up`: runs a node in this process until it is told to stop."""
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from chargepki import __version__
+from chargepki.adapters.keys.process import harden_process
+from chargepki.adapters.telemetry.logs import configure_logs
+from chargepki.cli.output import Output
+from chargepki.config import Config, load_config
+from chargepki.node import Node, running_node
+from chargepki.testing.fleet import running_fleet
+
+
+def serve(data: Path, overrides: Mapping[str, Any], *, stations: int = 0) -> None:
+    """Returns after SIGINT or SIGTERM, when everything is closed."""
+    harden_process()
+    configure_logs()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    uvloop.run(_run(load_config(data, overrides=overrides), stations))
+
+
+async def _run(config: Config, stations: int) -> None:
+    stop, output = asyncio.Event(), Output(is_json=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        output.talk(f"ChargePKI {__version__} starts over {config.data_dir} ...")
+        node = await stack.enter_async_context(running_node(config))
+        await _greet(node, output)
+        if stations:
+            await stack.enter_async_context(running_fleet(config.data_dir, stations))
+        await stop.wait()
+        output.talk("Stopping ...")
+
+
+async def _greet(node: Node, output: Output) -> None:
+    """Where it listens, what to trust, what to do next."""
+    endpoints, data = node.endpoints, node.config.data_dir
+    if node.is_new:
+        output.line("A new platform was made. Its PKI is for DEVELOPMENT: every CA name says so.")
+    output.facts(("API", f"{endpoints.api}/api/v1"), ("Stations", f"{endpoints.ocpp}/STATION-ID"))
+    output.facts(("Status", f"{endpoints.status}/ocsp  /crl/AUTHORITY.crl  /ca/AUTHORITY.cer"), ("Metrics", f"{endpoints.metrics}/metrics"))
+    output.line("")
+    output.line("Roots (SHA-256)")
+    for root in await node.roots():
+        output.facts((f"  {root.authority.id}", _fingerprint(root.certificate_der)))
+    option = "" if str(data) == "data" else f" --data {data}"
+    output.line("")
+    output.line("Next, in another terminal")
+    output.line(f"  chargepki station add CS-1 --serial SN-0001 --operator {node.config.pki.organization}{option}")
+    output.line(f"  chargepki station password CS-1{option}")
+    output.line(f"  chargepki cert list{option}")
+    output.line("")
+    output.line("Ctrl-C stops the platform; everything is kept.")
+
+
+def _fingerprint(der: bytes) -> str:
+    digest = hashlib.sha256(der).hexdigest()
+    return " ".join(digest[at : at + 8] for at in range(0, len(digest), 8))
