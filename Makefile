@@ -7,7 +7,7 @@ DATA   ?= data
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo test check format test-deps fuzz bench lock openapi docs clean
+.PHONY: help setup setup-dev run demo test check format test-deps fuzz bench lock clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,14 +33,43 @@ $(VENV)/dev.stamp: requirements/dev.lock $(VENV)/run.stamp
 	@touch $@
 
 run: setup       ## run the platform with live demo data (Ctrl-C stops)
-	@$(BIN)/chargepki up --data $(DATA)
+	@$(BIN)/chargepki up --data $(DATA) --stations 3
 
-demo: setup      ## play the story once on real sockets
+demo: setup      ## play the whole story once on real sockets
 	@$(BIN)/chargepki demo
+
+test: setup-dev check  ## pass every check and every test (about ten minutes on two cores)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: setup-dev  ## style, types, the directions of the house, generated pages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@$(BIN)/python tools/standards.py --check
+	@$(BIN)/python tools/findings.py --check
+
+format: setup-dev  ## put the code into shape and refresh the generated pages
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/python -m chargepki.api.openapi > docs/reference/openapi.json
+	@$(BIN)/python tools/standards.py
+	@$(BIN)/python tools/findings.py
+
+test-deps:       ## install what the interop tests want from the package registries
+	@tools/test-deps
+
+bench: setup     ## print certificates and OCSP answers per CPU-second beside openssl speed
+	@$(BIN)/python benchmarks/run.py
+
+fuzz: setup-dev  ## fuzz every parser of bytes from outside, FUZZ_SECONDS each (60)
+	@$(PIP) -r requirements/fuzz.lock
+	@for target in tests/fuzz/fuzz_*.py; do echo "== $$target"; $(BIN)/python $$target -max_total_time=$${FUZZ_SECONDS:-60} || exit 1; done
 
 lock:            ## refresh requirements/*.lock (needs uv)
 	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' pyproject.toml -o requirements/run.lock
 	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements/dev.lock
+	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' --group fuzz -o requirements/fuzz.lock
 
 clean:           ## remove the environment and caches (never ./data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules

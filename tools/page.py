@@ -39,4 +39,4 @@ def write_or_check(page: Path, text: str, arguments: Sequence[str] | None = None
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text)
     elif not is_current(page, text):
-        sys.exit(f"{page.relative_to(ROOT)} is out of date: make docs")
+        sys.exit(f"{page.relative_to(ROOT)} is out of date: make format")

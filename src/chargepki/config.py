@@ -119,7 +119,7 @@ class OcppSection(_Section):
     recheck_seconds: float = Field(default=5.0, gt=0, le=3600)
     connections_max: int = Field(default=20_000, ge=1, le=1_000_000)
     message_octets_max: int = Field(default=256 * 1024, ge=16 * 1024, le=16 * 1024 * 1024)
-    ping_seconds: float | None = Field(default=None, gt=0, le=86_400)  # WebSocket pings from our side; none when absent
+    ping_seconds: float = Field(default=30.0, gt=0, le=86_400)  # WebSocket pings from our side: a dead peer is noticed
 
 
 class StatusSection(_Section):

@@ -115,6 +115,7 @@ class _Start:
         ocpp_tls, api_tls = await self._ocpp_tls(), await self._api_tls()
         ocpp = self._ocpp_app()
         stations = await self._listen_for_stations(ocpp, ocpp_tls)
+        self._stack.push_async_callback(ocpp.gateway.stop)
         self._ocpp_url = self._ocpp_url or f"wss://{host}:{stations.port}/ocpp"
         api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
         health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)

@@ -134,7 +134,7 @@ class CloseIntent:
 
 @dataclass(frozen=True, slots=True)
 class AddCertificate:
-    """Also closes the certificate's intent. `Conflict` when (issuer, serial) or the intent has a certificate already."""
+    """Also closes the certificate's intent. `Conflict` when (issuer, serial) has a certificate, or the intent is not open."""
 
     certificate: Certificate
 

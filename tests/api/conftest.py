@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from api_platform import Platform, api_services, open_http
 
 from chargepki.testing.workbench import ADMIN, open_workbench
+from tests.api.api_platform import Platform, api_services, open_http
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from api_platform import Platform, make_csr
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
+
+from tests.api.api_platform import Platform, make_csr
 
 
 async def order(platform: Platform, **given: object) -> dict:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from api_platform import Platform, make_csr
 
 from chargepki.api.idempotency import parse_key
 from chargepki.errors import Refused, StoreUnavailable
 from chargepki.ports import ClaimIdempotencyKey
+from tests.api.api_platform import Platform, make_csr
 
 pytestmark = pytest.mark.clause("draft-ietf-httpapi-idempotency-key-header-07 2")
 STATION = {"id": "CS-1", "serial_number": "SN-1", "operator": "demo-cpo"}

@@ -1,8 +1,10 @@
 """The other nouns: authorities, CRLs, stations, tokens, checks."""
 
 import pytest
-from api_platform import Platform, make_csr
 from cryptography import x509
+
+from chargepki.api.inspections import InspectionView
+from tests.api.api_platform import Platform, make_csr
 
 
 async def test_an_authority_is_created_below_another(platform: Platform):
@@ -103,3 +105,18 @@ async def test_a_csr_is_checked_without_an_order(platform: Platform):
 @pytest.mark.parametrize("path", ["/intents", "/audit-entries", "/sessions"])
 async def test_every_list_has_items(platform: Platform, path: str):
     assert isinstance((await platform.http.get(path)).json()["items"], list)
+
+
+async def test_an_inspection_explains_a_certificate_and_keeps_nothing(platform: Platform):
+    chain = (await platform.http.get("/authorities/operator-sub/certificate")).text
+    answer = await platform.http.post("/inspections", json={"data": chain})
+    assert answer.status_code == 200
+    assert answer.json()["kind"] == "certificate chain"
+    assert "DEVELOPMENT Operator Sub CA" in answer.text
+    assert set(answer.json()) == set(InspectionView.model_fields)
+
+
+async def test_an_inspection_of_noise_is_refused(platform: Platform):
+    answer = await platform.http.post("/inspections", json={"data": "?!"})
+    assert answer.status_code == 422
+    assert answer.json()["findings"]

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from api_platform import Platform, make_csr, open_http
 
 from chargepki.api.services import Limits
 from chargepki.errors import StoreUnavailable
+from tests.api.api_platform import Platform, make_csr, open_http
 
 FIELDS = {"type", "title", "status", "detail", "instance", "request_id", "findings"}
 

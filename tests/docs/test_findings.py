@@ -44,4 +44,4 @@ def test_every_lint_rule_is_listed() -> None:
 
 
 def test_the_page_is_current() -> None:
-    assert is_current(PAGE, assemble_page(find_entries())), "make docs"
+    assert is_current(PAGE, assemble_page(find_entries())), "make format"

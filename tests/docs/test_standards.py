@@ -78,4 +78,4 @@ def test_a_test_of_the_parent_clause_is_not_a_test_of_the_clause() -> None:
 
 
 def test_the_page_is_current() -> None:
-    assert is_current(PAGE, assemble_page(find_places())), "make docs"
+    assert is_current(PAGE, assemble_page(find_places())), "make format"

@@ -63,7 +63,8 @@ class Idempotency:
             kept = await store.lookup_idempotent(claim.caller, claim.key)
             if kept is not None and claim.created_at - kept.created_at < KEPT_FOR:
                 return kept
-            await store.commit(DropIdempotencyKey(claim.caller, claim.key))
+            if kept is not None:
+                await store.commit(DropIdempotencyKey(claim.caller, claim.key))
             await store.commit(ClaimIdempotencyKey(claim))
         return None
 

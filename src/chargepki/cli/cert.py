@@ -147,13 +147,17 @@ def _report(desk: Desk, issued: "Issued", target: Path, p12_out: Path | None) ->
     members = "leaf" if issued.chain.count("BEGIN") == 1 else "leaf, sub-CA"
     validity = f"Valid until {day(certificate.not_after)} ({days_between(certificate.not_before, certificate.not_after)})"
     desk.out.facts(
-        ("Repeated" if issued.is_repeat else "Issued", f"{certificate.profile} certificate for {certificate.subject}"),
+        ("Repeated" if issued.is_repeat else "Issued", f"{certificate.profile} certificate for {_owner(certificate)}"),
         ("Serial", f"{serial_groups(certificate.serial)}      {validity}"),
         ("Saved", f"{target} ({members})"),
         ("Saved", f"{p12_out} (key and chain, sealed with your passphrase)" if p12_out else ""),
         ("Logged", f"entry {issued.entry}" if issued.entry else "no new entry: this key had this certificate already"),
         ("Undo", f"chargepki cert revoke {certificate.id} --reason superseded"),
     )
+
+
+def _owner(certificate: "Certificate") -> str:
+    return f"{certificate.station} ({certificate.subject})" if certificate.station else certificate.subject
 
 
 @command(app, "revoke", undone="Nothing was revoked.")
@@ -176,7 +180,7 @@ async def revoke_certificate(
         return
     is_held = event.kind == "held"
     desk.out.facts(
-        ("Held" if is_held else "Revoked", f"{certificate.subject} ({certificate.profile}), reason {event.reason}"),
+        ("Held" if is_held else "Revoked", f"{certificate.profile} certificate of {_owner(certificate)}, reason {event.reason}"),
         ("Follows", f"{impact.live_sessions} live session(s) will be closed" if impact.live_sessions else ""),
         ("Check", f"chargepki cert show {certificate.id}"),
         ("Undo", f"chargepki cert release {certificate.id}" if is_held else "a revocation is for ever: order a new certificate"),

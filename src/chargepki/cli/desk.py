@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from chargepki.cli.output import Output
     from chargepki.client import Client, Connection
 
+DEFAULT_DATA: Final = Path("data")
 _COMMON_PANEL: Final = "Common options"
 DataOption = Annotated[
     Path,
@@ -52,7 +55,13 @@ class Desk:
     def out(self) -> "Output":
         from chargepki.cli.output import Output
 
-        return Output(is_json=self.is_json)
+        return Output(is_json=self.is_json, suffix=self._same_place())
+
+    def _same_place(self) -> str:
+        """What a printed command needs in addition to reach the same platform."""
+        options = {"--data": self.data, "--url": self.url, "--token-file": self.token_file, "--ca-file": self.ca_file}
+        defaults = (Path(os.environ.get("CHARGEPKI_DATA") or DEFAULT_DATA), "", None)
+        return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value not in defaults)
 
     def connection(self) -> "Connection":
         from chargepki.client import find_connection
@@ -119,7 +128,7 @@ def _common(name: str, annotation: Any, default: object) -> inspect.Parameter:
 
 
 _COMMON_PARAMETERS: Final = (
-    _common("data_", DataOption, Path("data")),
+    _common("data_", DataOption, DEFAULT_DATA),
     _common("url_", UrlOption, ""),
     _common("token_file_", TokenOption, None),
     _common("ca_file_", RootsOption, None),

@@ -9,7 +9,6 @@ import typer
 from chargepki import __version__
 from chargepki.cli import ca, cert, config, crl, csr, doctor, inspect, log, platform, profile, station, token
 from chargepki.cli.exits import Exit, exit_code_of
-from chargepki.cli.output import Output
 from chargepki.errors import ChargePkiError
 
 EXAMPLES: Final = """\
@@ -58,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return Exit.DONE  # the reader had enough: chargepki cert list | head
     except ChargePkiError as error:  # of commands that run the platform in this process
+        from chargepki.cli.output import Output
+
         Output(is_json=False).failure(error, "")
         return exit_code_of(error)
     except Exception as bug:  # the composition root of the command line: whatever is left is our bug

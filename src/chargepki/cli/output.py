@@ -45,8 +45,9 @@ _STATE_STYLE: Final = {
 
 
 class Output:
-    def __init__(self, *, is_json: bool, stdout: IO[str] | None = None, stderr: IO[str] | None = None) -> None:
+    def __init__(self, *, is_json: bool, suffix: str = "", stdout: IO[str] | None = None, stderr: IO[str] | None = None) -> None:
         self.is_json = is_json
+        self._suffix = suffix  # for commands that are printed to be run: --data DIR
         self._out = _console(stdout or sys.stdout)
         self._err = _console(stderr or sys.stderr)
 
@@ -66,8 +67,8 @@ class Output:
         self._out.print(_text(text))
 
     def facts(self, *facts: tuple[str, str]) -> None:
-        """Label and value, one below the other; empty values are left out."""
-        shown = [(label, clean(value)) for label, value in facts if value]
+        """Label and value, one below the other; empty values are left out. A value that is a command runs as printed."""
+        shown = [(label, clean(value + self._suffix if value.startswith("chargepki ") else value)) for label, value in facts if value]
         column = max([LABEL_WIDTH, *(len(label) + 2 for label, _ in shown)])
         for label, value in shown:
             first, *rest = _fold(value, self._out.width - column)

@@ -63,7 +63,8 @@ async def add_station(
         return
     desk.out.facts(
         ("Added", f"{station.id} (serial number {station.serial_number}, operator {station.operator})"),
-        ("Next", f"chargepki station password {station.id}   or   chargepki station token {station.id}"),
+        ("Next", f"chargepki station password {station.id}"),
+        ("or", f"chargepki station token {station.id}"),
         ("Undo", f"chargepki station update {station.id} --state decommissioned"),
     )
 

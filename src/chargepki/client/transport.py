@@ -47,14 +47,11 @@ class Transport:
 
     def __init__(self, connection: Connection, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = connection.url
-        verify: ssl.SSLContext | bool = True
-        if transport is None and connection.ca_file is not None:
-            verify = _context(connection)
         self._http = httpx.AsyncClient(
             base_url=connection.url,
             headers={"Authorization": f"Bearer {connection.token}", "User-Agent": f"chargepki/{__version__}"},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            verify=verify,
+            verify=_context(connection) if transport is None else True,
             transport=transport,
             trust_env=False,
         )

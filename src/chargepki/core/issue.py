@@ -68,10 +68,10 @@ class Template:
     profile: Profile
     issuer: Issuer
     path_length: int | None
-    _issuer_part: bytes  # signature AlgorithmIdentifier and issuer name
-    _fixed_extensions: bytes
-    _key_usage: bytes
-    _rsa_key_usage: bytes
+    issuer_part: bytes  # signature AlgorithmIdentifier and issuer name
+    fixed_extensions: bytes
+    key_usage: bytes
+    rsa_key_usage: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +145,14 @@ def plan_certificate(
     not_before, not_after = now - BACKDATE, now + timedelta(days=days)
     if template.issuer.not_after is not None:
         not_after = min(not_after, template.issuer.not_after)
-    extensions = [template._fixed_extensions, template._rsa_key_usage if key_spec in RSA_KINDS else template._key_usage]
+    extensions = [template.fixed_extensions, template.rsa_key_usage if key_spec in RSA_KINDS else template.key_usage]
     extensions.append(_extension(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(key_identifier(spki))))
     if alt_names:
         extensions.append(_extension(oids.SUBJECT_ALT_NAME, alt_names.encode(), is_critical=not name.attributes))
     tbs = der.sequence(
         _VERSION_3,
         der.integer(serial),
-        template._issuer_part,
+        template.issuer_part,
         der.sequence(der.time(not_before), der.time(not_after)),
         name.encode(),
         spki,

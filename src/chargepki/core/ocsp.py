@@ -8,11 +8,11 @@ assemble_response(responder, tbs, sig)     the OCSPResponse
 """
 
 import hashlib
-from functools import lru_cache
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final
 
 from chargepki.core import der, oids

@@ -44,7 +44,7 @@ class Access:
             raise _not_authenticated("the bearer token is unknown")
         if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
             raise _not_authenticated("the bearer token has ended")
-        return Actor(f"token:{token.name}", ActorKind.MACHINE, token.role, token.scopes)
+        return Actor(f"token:{token.name}/{token.id}", ActorKind.MACHINE, token.role, token.scopes)  # names may repeat, ids never
 
     async def create_token(
         self, caller: Caller, *, name: str, scopes: frozenset[str], role: str = "operator", valid_days: int | None = None

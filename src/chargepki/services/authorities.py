@@ -27,7 +27,7 @@ from chargepki.core.profiles.model import Profile
 from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import Authority, AuthorityId, AuthorityState, Certificate, CertificateId, ProfileId
 from chargepki.errors import Finding, NotFound, Refused, refuse_errors
-from chargepki.ports import AddAuthority, KeyHandle, Ports
+from chargepki.ports import AddAuthority, CertificateStatusChanged, Event, KeyHandle, Ports
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.signing import SigningJob, issue_certificate
 
@@ -88,6 +88,7 @@ class Authorities:
         self._views: dict[AuthorityId, IssuerView] = {}
         self._templates: dict[tuple[ProfileId, AuthorityId, str], Template] = {}
         self._loaded_at: datetime | None = None
+        ports.notifier.subscribe(self._on_event)
 
     async def create(self, caller: Caller, new: NewAuthority) -> Authority:
         """Makes the key in the vault and the certificate; a root signs itself. `Conflict` when the id exists."""
@@ -115,7 +116,7 @@ class Authorities:
 
     async def view(self, id: AuthorityId) -> IssuerView:
         """Raises `NotFound`."""
-        if id not in self._views:
+        if id not in self._views or self._loaded_at is None:
             await self._load()
         try:
             return self._views[id]
@@ -182,6 +183,11 @@ class Authorities:
         authority = Authority(new.id, new.parent, new.profile, handle.ref, new.key_spec, own_signature, job.id, AuthorityState.ACTIVE, now)
         await issue_certificate(self._ports, opened, replace(job, with_certificate=(AddAuthority(authority),)))
         return authority
+
+    def _on_event(self, event: Event) -> None:
+        """A revoked sub-CA issues nothing from here on: its state is read again before the next use."""
+        if isinstance(event, CertificateStatusChanged):
+            self._loaded_at = None
 
     async def _load(self) -> None:
         certificates: dict[AuthorityId, Certificate] = {}

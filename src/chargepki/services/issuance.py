@@ -13,7 +13,7 @@ from chargepki.core.csr import parse_csr
 from chargepki.core.issue import SERIAL_OCTETS, Template, check_plan, plan_certificate, serial_from
 from chargepki.core.keychecks import find_key_faults
 from chargepki.core.pem import pem_length
-from chargepki.core.profiles.model import EffectiveProfile, Profile
+from chargepki.core.profiles.model import EffectiveProfile, Profile, SubjectKind
 from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import (
     AuthorityState,
@@ -100,7 +100,8 @@ class Issuance:
         found: list[Intent] = []
         while intents := (await self._ports.store.list_open_intents(before=before, limit=PAGE_SIZE_MAX)).items:
             for intent in intents:
-                act = _PLATFORM.act(Permission.SYSTEM_INTENT_REVIEW, f"intent:{intent.id}", serial=f"{intent.serial:x}", profile=intent.profile)
+                facts = {"serial": f"{intent.serial:x}", "profile": intent.profile}
+                act = _PLATFORM.act(Permission.SYSTEM_INTENT_REVIEW, f"intent:{intent.id}", **facts)
                 async with self._audit.act(act) as opened:
                     opened.findings = (_interrupted(intent),)
                     closing = CloseIntent(intent.id, "interrupted", self._ports.clock.now())
@@ -193,7 +194,7 @@ class Issuance:
 
     async def _choose_issuer(self, order: CertificateOrder, profile: Profile, spec: KeySpec) -> IssuerView:
         views = await self._authorities.views()
-        able = [v for v in views if v.authority.profile in profile.issuers and v.authority.state is AuthorityState.ACTIVE]
+        able = [v for v in views if v.authority.profile in profile.issuers and _may_issue(v.authority.state, profile)]
         if order.issuer is not None:
             chosen = await self._authorities.view(order.issuer)
             if chosen not in able:
@@ -253,6 +254,11 @@ def _check_chain_length(template: Template, tbs: bytes, view: IssuerView) -> Non
             clause="OCPP CertificateSigned.certificateChain",
             hint="use an authority with smaller keys (ec-p256) for certificates that travel over OCPP",
         )
+
+
+def _may_issue(state: AuthorityState, profile: Profile) -> bool:
+    """A retired authority signs status only: it goes on answering for what it issued."""
+    return state is AuthorityState.ACTIVE or profile.subject_kind is SubjectKind.RESPONDER
 
 
 def _foreign_key(granted: Grant) -> Finding:

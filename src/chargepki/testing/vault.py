@@ -1,6 +1,7 @@
 """A vault without a disk."""
 
 import asyncio
+from functools import cache
 
 from chargepki.adapters.entropy import SystemEntropy
 from chargepki.adapters.keys.private_keys import (
@@ -11,21 +12,32 @@ from chargepki.adapters.keys.private_keys import (
     no_such_key,
     sign_order,
 )
-from chargepki.core.algorithms import KeySpec, PrivateKey, generate_private_key, spki_of
+from chargepki.core.algorithms import RSA_KINDS, KeySpec, PrivateKey, generate_private_key, spki_of
 from chargepki.core.records import KeyRef
 from chargepki.ports import KeyHandle, SigningOrder
 
 
+@cache
+def _rsa_key(spec: KeySpec, number: int) -> PrivateKey:
+    """The n-th RSA key of this process: making one takes up to a second, and a fresh vault needs no fresh ones."""
+    return generate_private_key(spec)
+
+
 class MemoryVault:
-    """Implements `ports.KeyVault`. Its keys live as long as it does."""
+    """Implements `ports.KeyVault`. No two keys inside one vault are equal; RSA keys come again in the next vault."""
 
     def __init__(self) -> None:
         self._entropy = SystemEntropy()
+        self._rsa_count = 0
         self._keys: dict[KeyRef, tuple[KeyHandle, PrivateKey]] = {}
 
     async def generate(self, spec: KeySpec, *, label: str, exportable: bool = False) -> KeyHandle:
         check_label(label)
-        key = await asyncio.to_thread(generate_private_key, spec)
+        if spec in RSA_KINDS:
+            self._rsa_count += 1
+            key = await asyncio.to_thread(_rsa_key, spec, self._rsa_count)
+        else:
+            key = generate_private_key(spec)
         handle = KeyHandle(KeyRef(self._entropy.ulid("key")), spec, spki_of(key.public_key()), label, exportable)
         self._keys[handle.ref] = (handle, key)
         return handle

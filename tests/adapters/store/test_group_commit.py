@@ -161,6 +161,19 @@ async def test_closing_writes_what_waits_and_refuses_what_comes(store_url: str) 
     await again.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_defect_in_the_writer_is_told_to_everybody_and_seen_by_ping(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object) -> bool:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr("chargepki.adapters.store.writes.WriteSet.run", defect)
+    outcomes = await asyncio.gather(*(store.commit(AddStation(station(f"CS-{n}"))) for n in range(20)), return_exceptions=True)
+    assert all(isinstance(outcome, Broken) for outcome in outcomes)
+    for call in (store.commit(AddStation(station("CS-later"))), store.ping()):
+        with pytest.raises(StoreUnavailable, match="writer has stopped"):
+            await call
+
+
 async def test_a_shortage_of_disk_is_heard_before_the_queue_grows_without_end(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chargepki.adapters.store.writer.WAITING_MAX", 0)
     with pytest.raises(StoreUnavailable, match="wait for the database") as raised:

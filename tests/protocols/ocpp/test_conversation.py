@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -11,11 +11,13 @@ import pytest
 
 from chargepki.core.bundle import OcppVersion
 from chargepki.core.records import StationId, StationState
+from chargepki.errors import NotFound
 from chargepki.ports import UpdateStation
 from chargepki.protocols.ocpp.gateway import SIGNINGS_PER_HOUR_MAX
 from chargepki.protocols.ocpp.services import OcppSettings
 from chargepki.protocols.ocpp.session import BAD_FRAMES_MAX
 from chargepki.protocols.ocpp.wire import FRAME_OCTETS_MAX
+from chargepki.testing.station.link import ConnectionEnded
 from chargepki.testing.station.simulator import Habits, SigningRefused, StationSimulator
 
 from .conftest import Endpoint, wait_until, with_settings
@@ -245,6 +247,83 @@ async def test_a_boot_with_an_installed_certificate_asks_for_nothing(endpoint: E
     assert len(await endpoint.certificates()) == 1
 
 
+# ------------------------------------------------------------------------------------------------------------------ slow days
+
+SLOW = with_settings(settle_seconds=NOTHING_BY_ITSELF, upgrade_security_profile=False, issuance_seconds=0.0, response_seconds=0.5)
+
+
+@pytest.mark.parametrize("settings", [SLOW])
+async def test_issuance_that_takes_its_time_is_accepted_and_delivered_later(station: StationSimulator) -> None:
+    await station.request_certificate()
+    await station.wait_for_certificate()
+
+
+@pytest.mark.parametrize("settings", [SLOW])
+@pytest.mark.clause("OCPP 1.6 security whitepaper A02")
+async def test_a_refusal_after_accepted_becomes_an_event_for_the_operator(endpoint: Endpoint, station: StationSimulator) -> None:
+    await station.request_certificate("no csr")
+    await wait_until(partial(has_event, endpoint, "gateway.certificate_not_issued"))
+    assert (await endpoint.security_events())[-1].is_critical
+
+
+async def test_a_request_under_way_is_finished_although_the_station_went_away(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator() as station:
+        await station.connect_basic(password)
+        asking = asyncio.ensure_future(station.request_certificate())
+        await wait_until(partial(is_ordering, endpoint))
+        station._connected().drop()
+        with pytest.raises(ConnectionEnded):
+            await asking
+    await wait_until(partial(has_certificates, endpoint, "valid", 1))
+    await endpoint.gateway.stop()
+    assert not endpoint.gateway.orders
+
+
+@pytest.mark.parametrize("settings", [SLOW])
+async def test_a_silent_station_and_an_absent_one_are_told_apart(endpoint: Endpoint, station: StationSimulator) -> None:
+    link = station._connected()
+
+    async def say_nothing(text: str) -> None:
+        pass
+
+    link._take = say_nothing  # type: ignore[method-assign]
+    assert (await endpoint.gateway.trigger_certificate(StationId("CS-17"))).status == "NoAnswer"
+    with pytest.raises(NotFound):
+        await endpoint.gateway.trigger_certificate(StationId("CS-18"))
+    waiting = asyncio.ensure_future(endpoint.gateway.trigger_certificate(StationId("CS-17")))
+    await asyncio.sleep(0.05)
+    link.drop()
+    with pytest.raises(NotFound):
+        await waiting
+
+
+async def test_a_station_that_floods_is_answered_in_order_and_can_still_be_cut_off(endpoint: Endpoint, station: StationSimulator) -> None:
+    answers = await raw_answers(station, [[2, f"m{number}", "Heartbeat", {}] for number in range(200)])
+    assert [answer[:2] for answer in answers] == [[3, f"m{number}"] for number in range(200)]
+    for number in range(200):
+        await station.send_raw(json.dumps([2, f"n{number}", "Heartbeat", {}]))
+    await endpoint.gateway.close_station(StationId("CS-17"), "enough")
+    assert (await station.wait_closed(3)).code == 1008
+    await wait_until(partial(is_empty, endpoint))
+
+
+async def test_messages_of_2_1_that_want_no_answer_get_none(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(version=OcppVersion.V21) as station:
+        await station.connect_basic(password)
+        event = {"id": 1, "pending": 0, "basetime": "2026-11-22T12:00:00Z", "data": []}
+        frames: list[list[object]] = [[6, "s", "NotifyPeriodicEventStream", event], [5, "r", "GenericError", "", {}]]
+        for frame in frames:
+            await station.send_raw(json.dumps(frame))
+        assert (await raw_answers(station, [[2, "h", "Heartbeat", {}]]))[0][:2] == [3, "h"]
+
+
+async def test_a_server_that_stops_says_so(endpoint: Endpoint, station: StationSimulator) -> None:
+    await endpoint.gateway.stop()
+    assert (await station.wait_closed(2)).code == 1001
+
+
 # ------------------------------------------------------------------------------------------------------------- the safety net
 
 
@@ -261,6 +340,10 @@ async def is_empty(endpoint: Endpoint) -> bool:
     return not endpoint.gateway.sessions()
 
 
+async def is_ordering(endpoint: Endpoint) -> bool:
+    return bool(endpoint.gateway.orders)
+
+
 async def has_event(endpoint: Endpoint, type: str) -> bool:
     return type in await endpoint.event_types()
 
@@ -269,7 +352,7 @@ async def has_certificates(endpoint: Endpoint, state: str, count: int) -> bool:
     return len(await endpoint.certificates(state=state)) == count
 
 
-async def error_code(station: StationSimulator, action: str, payload: dict[str, object]) -> str:
+async def error_code(station: StationSimulator, action: str, payload: Mapping[str, object]) -> str:
     """Past the simulator's own schema check."""
     id = str(uuid.uuid4())
     answer = (await raw_answers(station, [[2, id, action, payload]]))[0]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from cli_runs import Run, Said, Served
 
 from chargepki.api.app import create_api
 from chargepki.api.services import ApiServices
 from chargepki.cli.main import main
 from chargepki.testing.workbench import ADMIN, Workbench, open_workbench
+from tests.unit.cli.cli_runs import Run, Said, Served
 
 
 def api_services(bench: Workbench) -> ApiServices:

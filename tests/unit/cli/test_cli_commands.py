@@ -5,12 +5,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from cli_runs import Run, write_csr
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from chargepki.cli.exits import Exit
+from tests.unit.cli.cli_runs import Run, write_csr
 
 
 @pytest.fixture

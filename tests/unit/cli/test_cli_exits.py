@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import Run, Served
 
 from chargepki import __version__
+from chargepki.cli.desk import Desk
 from chargepki.cli.exits import Exit, exit_code_of
 from chargepki.cli.main import app, main
 from chargepki.cli.output import Output, clean, serial_groups
 from chargepki.client import Unreachable
 from chargepki.errors import Broken, Conflict, Finding, NotAuthenticated, NotAuthorised, Refused, StoreUnavailable
+from tests.unit.cli.cli_runs import Run, Served
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,11 @@ def test_every_command_takes_json_and_data():
     for noun in nouns.values():
         for command in noun.registered_commands:
             assert {"json_", "data_"} <= set(command.callback.__annotations__)  # type: ignore[union-attr]
+
+
+def test_a_printed_command_names_the_platform_it_is_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CHARGEPKI_DATA", raising=False)
+    place = {"url": "", "token_file": None, "ca_file": None, "is_json": False, "is_debug": False}
+    Desk(data=Path("data"), **place).out.facts(("Undo", "chargepki cert list"))
+    Desk(data=Path("my data"), **place).out.facts(("Undo", "chargepki cert list"))
+    assert capsys.readouterr().out == "Undo     chargepki cert list\nUndo     chargepki cert list --data 'my data'\n"

@@ -54,7 +54,7 @@ async def test_the_chain_builds_up_to_the_root(bench: Workbench) -> None:
     leaf.verify_directly_issued_by(sub)
     sub.verify_directly_issued_by(root)
     root.verify_directly_issued_by(root)
-    assert "DEVELOPMENT" in root.subject.rfc4514_string() and "DEVELOPMENT" in sub.subject.rfc4514_string()
+    assert all("DEVELOPMENT" in authority.subject.rfc4514_string() for authority in (root, sub))
 
 
 async def test_a_leaf_never_outlives_its_issuer(bench: Workbench) -> None:
@@ -83,7 +83,8 @@ async def test_the_same_key_asking_again_gets_the_same_certificate(bench: Workbe
     station, csr = await add_station(bench), make_csr()
     first = await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=csr, station=station))
     again = await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=csr, station=station))
-    assert again.is_repeat and again.certificate == first.certificate
+    assert again.is_repeat
+    assert again.certificate == first.certificate
 
 
 async def test_a_revoked_certificate_is_not_handed_out_again(bench: Workbench) -> None:
@@ -197,8 +198,8 @@ async def test_an_enrolment_token_shows_every_reason_it_does_not_fit(bench: Work
     station, other = await add_station(bench), await add_station(bench, "CS-18", "SN-0018")
     _, secret = await bench.services.inventory.create_enrolment_token(ADMIN, station, profile=STATION, valid_hours=1)
     bench.clock.advance(timedelta(hours=2))
+    order = CertificateOrder(ProfileId("ocpp/station-eku"), csr=make_csr(), station=other, enrolment_token=secret)
     with pytest.raises(NotAuthorised) as refusal:
-        order = CertificateOrder(ProfileId("ocpp/station-eku"), csr=make_csr(), station=other, enrolment_token=secret)
         await bench.services.issuance.request(ADMIN, order)
     assert codes(refusal) == {"registration.token.station", "registration.token.profile", "registration.token.expired"}
 
@@ -217,7 +218,9 @@ async def test_pkcs12_exists_only_where_the_platform_made_the_key(bench: Workben
     made_here = (await bench.services.issuance.request(ADMIN, order)).certificate
     sealed = await bench.services.issuance.export_pkcs12(ADMIN, made_here.id, b"a long passphrase")
     key, certificate, more = serialization.pkcs12.load_key_and_certificates(sealed, b"a long passphrase")
-    assert key is not None and certificate is not None and len(more) >= 1
+    assert key is not None
+    assert certificate is not None
+    assert len(more) >= 1
     theirs = (
         await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=await add_station(bench)))
     ).certificate
@@ -241,4 +244,17 @@ async def test_a_server_certificate_carries_its_names_in_cn_and_san(bench: Workb
 async def test_every_entry_of_the_trail_is_canonical_and_small(bench: Workbench) -> None:
     await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=await add_station(bench)))
     page = await bench.services.audit.list(ADMIN, limit=100)
-    assert page.items and all(len(entry.body) <= 16 * 1024 for entry in page.items)
+    assert page.items
+    assert all(len(entry.body) <= 16 * 1024 for entry in page.items)
+
+
+async def test_a_revoked_sub_ca_issues_nothing_more_and_still_answers_for_what_it_issued(bench: Workbench) -> None:
+    station = await add_station(bench)
+    issued = (await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=station))).certificate
+    sub = await bench.services.authorities.view(AuthorityId("operator-sub"))
+    await bench.services.revocation.revoke(ADMIN, sub.authority.certificate, reason=RevocationReason.CA_COMPROMISE)
+    order = CertificateOrder(STATION, csr=make_csr(), station=station, issuer=AuthorityId("operator-sub"))
+    with pytest.raises(Refused) as refusal:
+        await bench.services.issuance.request(ADMIN, order)
+    assert codes(refusal) == {"issuance.issuer"}
+    assert (await bench.services.status.publish_crl(issued.issuer)).issuer == "operator-sub"

@@ -156,7 +156,7 @@ async def test_a_revoked_responder_answers_no_more(bench: Workbench) -> None:
 
 async def test_a_status_that_changed_during_its_lookup_is_not_kept(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate = await issue(bench)
-    await ask(bench, certificate, nonce=b"warm the responder")
+    await ask(bench, await issue(bench, "another.example.org"))  # the responder is made
     request, lookup = await request_for(bench, certificate), bench.ports.store.lookup_status
     looked_up, may_go_on = asyncio.Event(), asyncio.Event()
 
@@ -168,7 +168,7 @@ async def test_a_status_that_changed_during_its_lookup_is_not_kept(bench: Workbe
 
     monkeypatch.setattr(bench.ports.store, "lookup_status", slow)
     pending = asyncio.create_task(bench.services.status.answer(request))
-    await looked_up.wait()
+    await asyncio.wait_for(looked_up.wait(), 10)
     await bench.services.revocation.revoke(ADMIN, certificate.id, reason=RevocationReason.KEY_COMPROMISE)
     may_go_on.set()
     assert _status(await pending) == "GOOD", "it was asked before the revocation"

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -83,6 +84,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if peer is not None:
             cast(dict[str, object], self.scope["extensions"])[EXTENSION] = peer
         await super().run_asgi()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # A refusal was answered in full. uvicorn 0.54 would log it as an error and answer 500 behind it.
+            self.handshake_complete = True
 
 
 def _peer_of(transport: asyncio.Transport) -> TlsPeer | None:

@@ -205,6 +205,7 @@ class SqlStore:
         return await self._read(access.lookup_idempotent, caller, key)
 
     async def ping(self) -> None:
+        self._writer.check_running()
         await self._read(_ping)
 
 

@@ -8,7 +8,7 @@ the one who conflicts is told and nobody else notices.
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -47,14 +47,13 @@ class GroupWriter:
         self._backend = backend
         self._writes = WriteSet(backend)
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._is_closed = False
+        self._end: Callable[[], StoreUnavailable] | None = None  # why nothing is accepted any more
         self._thread = threading.Thread(target=self._run, name="chargepki-store-writer", daemon=True)
         self._thread.start()
 
     def submit(self, operations: Sequence[Operation]) -> "asyncio.Future[None]":
         """Done when the operations are durable; fails with `Conflict`, `StoreUnavailable` or `Broken` when none is written."""
-        if self._is_closed:
-            raise StoreUnavailable("the store is closed", hint="the platform is shutting down")
+        self.check_running()
         if self._queue.qsize() >= WAITING_MAX:
             raise StoreUnavailable(
                 f"{WAITING_MAX} changes wait for the database", hint="look at the disk or the database server: it is slow"
@@ -65,10 +64,15 @@ class GroupWriter:
         self._queue.put(_Waiting(ordered, loop, future))
         return future
 
+    def check_running(self) -> None:
+        """Raises `StoreUnavailable` when nothing can be written any more."""
+        if self._end:
+            raise self._end()
+
     def close(self) -> None:
         """Writes what waits, then ends. Blocks."""
-        if not self._is_closed:
-            self._is_closed = True
+        if self._end is None:
+            self._end = _closed
             self._queue.put(None)
         self._thread.join()
 
@@ -79,9 +83,8 @@ class GroupWriter:
             while batch := self._take():
                 self._write(batch)
         finally:
-            self._is_closed = True
-            lost = StoreUnavailable("the store is closed", hint="the platform is shutting down")
-            self._answer([(waiting, lost) for waiting in self._drain(WAITING_MAX)])
+            end = self._end = self._end or _stopped
+            self._answer([(waiting, end()) for waiting in self._drain(WAITING_MAX)])
 
     def _take(self) -> list[_Waiting]:
         """Waits for the first, then takes all who wait; empty at the end."""
@@ -165,6 +168,14 @@ class GroupWriter:
         for loop, answers in by_loop.items():
             with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
                 loop.call_soon_threadsafe(_settle, answers)
+
+
+def _closed() -> StoreUnavailable:
+    return StoreUnavailable("the store is closed", hint="the platform is shutting down")
+
+
+def _stopped() -> StoreUnavailable:
+    return StoreUnavailable("the store's writer has stopped", hint="restart the platform and report the error in its log: it is a defect")
 
 
 def _by_kind(batch: list[_Waiting]) -> list[tuple[Write, list[Values]]]:

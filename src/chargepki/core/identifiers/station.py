@@ -12,7 +12,9 @@ SERIAL_NUMBER_MAX: Final = 64  # X.520 bounds the CN it becomes; OCPP itself all
 HOST_MAX: Final = 253  # RFC 1035 2.3.4 without the trailing dot
 LABEL_MAX: Final = 63
 
-_IDENTITY: Final = re.compile(r"[a-zA-Z0-9*\-_=:+|@.]+")  # OCPP 2.0.1 part 2 appendix: identifierString
+_IDENTITY: Final = re.compile(
+    r"[a-zA-Z0-9*\-_=+|@.]+"
+)  # identifierString without the colon, which ends the user name of HTTP Basic (OCPP-J 3.1.1)
 LOCALHOST: Final = "localhost"  # RFC 6761 6.3: the one name without a dot that means the same everywhere
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # RFC 1123 2.1
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.", re.IGNORECASE)
@@ -20,12 +22,12 @@ _SHOWN_MAX: Final = 80  # characters of a refused text that a message repeats
 
 
 def parse_station_id(text: str) -> StationId:
-    """An OCPP identity: 1 to 48 characters of identifierString. It is a path segment, so `.` and `..` are none."""
+    """An OCPP identity: 1 to 48 characters of identifierString, no colon. It is a path segment, so `.` and `..` are none."""
     found = []
     if not 0 < len(text) <= IDENTITY_MAX:
         found.append(Finding("station.id.length", f"a station id has 1 to {IDENTITY_MAX} characters, this has {len(text)}", path="station"))
     if text and (not _IDENTITY.fullmatch(text) or not text.strip(".")):
-        message = f"{_show(text)} is no station id: letters, digits and * - _ = : + | @ . are allowed"
+        message = f"{_show(text)} is no station id: letters, digits and * - _ = + | @ . are allowed"
         found.append(Finding("station.id.characters", message, path="station"))
     if found:
         raise Refused(*found)

@@ -7,7 +7,7 @@ from typing import Final
 from chargepki.core.bundle import OcppVersion, ocpp_chain
 from chargepki.core.records import Certificate, CertificateId, CertificateQuery, SecurityProfile
 from chargepki.core.revocation import RevocationReason
-from chargepki.errors import Conflict, Refused
+from chargepki.errors import Broken, Conflict, Refused
 from chargepki.protocols.ocpp.actions.context import Context, NoAnswer
 from chargepki.protocols.ocpp.canonical import (
     CertificateSigned,
@@ -26,6 +26,7 @@ from chargepki.protocols.ocpp.security_events import GatewayEvent
 from chargepki.services.orders import Issued
 
 PROFILE_FAMILY: Final = "ocpp/station"  # with its variants
+BROKEN_RETRY_SECONDS: Final = 60.0
 VALID_SEEN_MAX: Final = 50  # certificates of one station that are looked at
 EVENTS_SEEN_MAX: Final = 200  # events of one station that are looked at for an installed certificate
 _COMMUNICATION: Final = ("OCPPCommCtrlr", "NetworkConfigurationPriority")
@@ -37,9 +38,14 @@ async def guide(context: Context) -> None:
     with suppress(TimeoutError):  # a station that only reconnects sends no BootNotification (OCPP 2.1 part 4, 5.4)
         await asyncio.wait_for(context.booted.wait(), settings.settle_seconds)
     while True:
-        with suppress(NoAnswer):  # the next review asks again
+        wait = settings.review_seconds
+        try:
             await review(context)
-        await asyncio.sleep(settings.review_seconds)
+        except NoAnswer:  # the next review asks again
+            pass
+        except Broken:  # the station is served all the same
+            wait = min(wait, BROKEN_RETRY_SECONDS)
+        await asyncio.sleep(wait)
 
 
 async def review(context: Context) -> None:

@@ -9,12 +9,13 @@ import structlog
 from chargepki.core.records import CertificateEventKind, CertificateId, StationId, StationState
 from chargepki.errors import Broken, NotFound
 from chargepki.ports import CertificateStatusChanged, Event, StationChanged
+from chargepki.protocols.ocpp.actions.context import NoAnswer
 from chargepki.protocols.ocpp.canonical import Outcome
 from chargepki.protocols.ocpp.certificates import ask_for_request
 from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.security_events import GatewayEvent
 from chargepki.protocols.ocpp.services import OcppServices
-from chargepki.protocols.ocpp.session import CloseCode, Session, SessionView
+from chargepki.protocols.ocpp.session import CloseCode, Disconnected, Session, SessionView
 
 SIGNINGS_PER_HOUR_MAX: Final = 12  # one station; A02.FR.18 doubles the wait between retries, so a healthy one stays far below
 STATIONS_REMEMBERED_MAX: Final = 50_000  # for the limit above
@@ -38,11 +39,19 @@ class Gateway:
         return tuple(session.view() for session in self._by_station.values())
 
     async def trigger_certificate(self, station: StationId) -> Outcome:
-        """Asks a connected station for a CSR (OCPP A02). `NotFound` when it is not connected, `NoAnswer` when it is silent."""
+        """Asks a connected station for a CSR (OCPP A02). `NotFound` when it is not connected; a silent one has the outcome NoAnswer.
+
+        The caller has authorised this (`Permission.STATION_COMMAND`).
+        """
         session = self._by_station.get(station)
-        if session is None:
-            raise NotFound.because("ocpp.station.not_connected", f"{station} is not connected", hint="chargepki station show")
-        return await ask_for_request(session.context)
+        try:
+            if session is not None:
+                return await ask_for_request(session.context)
+        except NoAnswer:
+            return Outcome("NoAnswer", "the station did not answer in time")
+        except Disconnected:
+            pass
+        raise NotFound.because("ocpp.station.not_connected", f"{station} is not connected", hint=f"chargepki station show {station}")
 
     async def close_station(self, station: StationId, reason: str) -> bool:
         """True when there was a connection to close."""
@@ -51,6 +60,12 @@ class Gateway:
             return False
         await session.close(CloseCode.POLICY, reason)
         return True
+
+    async def stop(self) -> None:
+        """Ends every connection and waits until issuance that is under way has committed. Call it before the store closes."""
+        sessions = tuple(self._by_station.values())
+        await asyncio.gather(*(session.close(CloseCode.GOING_AWAY, "the server is stopping") for session in sessions))
+        await asyncio.gather(*self.orders, return_exceptions=True)
 
     async def serve(self, session: Session) -> None:
         """Runs a fresh connection as the station's only one, to its end."""

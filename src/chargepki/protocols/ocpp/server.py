@@ -18,10 +18,11 @@ from chargepki.core.tls_peer import TlsPeer, tls_peer
 from chargepki.errors import Broken, NotAuthenticated, NotFound, Refused, TooMany
 from chargepki.protocols.ocpp.gateway import Gateway
 from chargepki.protocols.ocpp.rates import RateWindow
-from chargepki.protocols.ocpp.services import Admitted, OcppServices
+from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.session import CloseCode, Disconnected, Session
 from chargepki.protocols.ocpp.versions.registry import find_dialect
 from chargepki.protocols.ocpp.wire import FRAME_OCTETS_MAX
+from chargepki.services.admission import Admitted
 
 PATH_PREFIX: Final = b"/ocpp/"
 PATH_OCTETS_MAX: Final = 256  # 48 characters, each percent-encoded, and the prefix

@@ -3,64 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
-from chargepki.core.access.decide import Actor
 from chargepki.core.records import (
-    Certificate,
-    CertificateEvent,
-    CertificateId,
-    CertificateQuery,
-    Page,
     ProfileId,
-    SecurityEvent,
-    SecurityProfile,
-    Station,
-    StationId,
 )
-from chargepki.core.revocation import RevocationReason
 from chargepki.ports import Clock, Entropy, Notifier
-from chargepki.services.audit import Caller
-from chargepki.services.orders import CertificateOrder, Issued
+from chargepki.services.admission import Admission
+from chargepki.services.inventory import Inventory
+from chargepki.services.issuance import Issuance
+from chargepki.services.revocation import Revocation
 
 STATION_PROFILE: Final = ProfileId("ocpp/station")
-
-
-class Admitted(Protocol):
-    """A station that may speak: who it is, how it proved it."""
-
-    @property
-    def station(self) -> Station: ...
-    @property
-    def actor(self) -> Actor: ...
-    @property
-    def security_profile(self) -> SecurityProfile: ...
-    @property
-    def certificate(self) -> Certificate | None: ...
-
-
-class Admission(Protocol):
-    async def admit_basic(self, station_id: str, username: str, password: str, *, remote: str, tls_cipher: str = "") -> Admitted: ...
-    async def admit_certificate(self, station_id: str, certificate_der: bytes, *, remote: str, tls_cipher: str = "") -> Admitted: ...
-    async def check_still_admitted(self, admitted: Admitted) -> None: ...
-
-
-class Inventory(Protocol):
-    async def note_boot(self, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str) -> Station: ...
-    async def note_seen(self, station: StationId) -> None: ...
-    async def record_security_event(self, event: SecurityEvent) -> None: ...
-    async def list_security_events(
-        self, caller: Caller, station: StationId | None, *, cursor: str = "", limit: int = 50
-    ) -> Page[SecurityEvent]: ...
-
-
-class Issuance(Protocol):
-    async def request(self, caller: Caller, order: CertificateOrder) -> Issued: ...
-    async def list(self, caller: Caller, query: CertificateQuery, *, cursor: str = "", limit: int = 50) -> Page[Certificate]: ...
-
-
-class Revocation(Protocol):
-    async def revoke(self, caller: Caller, id: CertificateId, *, reason: RevocationReason, note: str = "") -> CertificateEvent: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from chargepki.protocols.ocpp.canonical import Command, Outcome
 from chargepki.protocols.ocpp.certificates import guide
 from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.schemas import check_request, check_response
-from chargepki.protocols.ocpp.services import Admitted, OcppServices
+from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.versions.dialect import Dialect
 from chargepki.protocols.ocpp.wire import (
     Call,
@@ -31,10 +31,13 @@ from chargepki.protocols.ocpp.wire import (
     parse_frame,
     refusal_of,
 )
+from chargepki.services.admission import Admitted
 
 INBOX_MAX: Final = 8  # CALLs waiting for their turn; the next one waits in the socket
 ANSWERS_KEPT_MAX: Final = 32  # a station that repeats a message id gets the same answer again
 BAD_FRAMES_MAX: Final = 16  # in a row; then the peer does not speak OCPP
+
+CLOSE_SECONDS_MAX: Final = 5.0  # for a close frame to leave
 
 
 class CloseCode:
@@ -108,6 +111,7 @@ class Session:
         self._bad_frames = 0
         self._seen_at = 0.0
         self._failure: BaseException | None = None
+        self._over = asyncio.Event()
         self.close_code = 0
 
     @property
@@ -122,14 +126,10 @@ class Session:
 
     async def run(self) -> None:
         """Returns when the connection has ended, whoever ended it."""
-        self._start(self._answer_calls())
-        self._start(self._recheck())
-        self._start(guide(self.context))
+        for work in (self._receive(), self._answer_calls(), self._recheck(), guide(self.context)):
+            self._start(work)
         try:
-            while True:
-                await self._take(await self._channel.receive())
-        except Disconnected as gone:
-            self.close_code = self.close_code or gone.code
+            await self._over.wait()
         finally:
             await self._stop_tasks()
         if self._failure is not None:
@@ -161,14 +161,21 @@ class Session:
         if self.close_code:
             return
         self.close_code = code
-        with suppress(Disconnected):
-            await self._channel.close(code, reason)
+        with suppress(Disconnected, TimeoutError):  # a peer that does not read must not hold us
+            await asyncio.wait_for(self._channel.close(code, reason), CLOSE_SECONDS_MAX)
+        self._over.set()
 
     # ------------------------------------------------------------------------------------------------------------- receiving
 
+    async def _receive(self) -> None:
+        try:
+            while not self.close_code:
+                await self._take(await self._channel.receive())
+        except Disconnected as gone:
+            self.close_code = self.close_code or gone.code
+            self._over.set()
+
     async def _take(self, message: str | bytes) -> None:
-        if self.close_code:
-            return
         if isinstance(message, bytes):  # OCPP 2.1 part 4, 4.1.2: JSON text
             await self.close(CloseCode.UNSUPPORTED_DATA, "text frames only")
             return
@@ -211,7 +218,7 @@ class Session:
     # ------------------------------------------------------------------------------------------------------------- answering
 
     async def _answer_calls(self) -> None:
-        while True:
+        while not self.close_code:
             call = await self._inbox.get()
             kept = self._answered.get(call.id)
             if kept is not None:
@@ -269,14 +276,16 @@ class Session:
     async def _recheck(self) -> None:
         """The safety net under the notifier: what another node changed is seen here."""
         while True:
+            # An unreachable store says nothing about this station; cutting every station off would make an outage of it.
+            with suppress(Broken):
+                await self._check_standing()
             await asyncio.sleep(self._services.settings.recheck_seconds)
-            try:
-                await self._services.admission.check_still_admitted(self.context.admitted)
-            except Refused as refused:
-                await self.close(CloseCode.POLICY, refused.findings[0].code)
-            except Broken:
-                # An unreachable store says nothing about this station; cutting every station off would make an outage of it.
-                continue
+
+    async def _check_standing(self) -> None:
+        try:
+            await self._services.admission.check_still_admitted(self.context.admitted)
+        except Refused as refused:
+            await self.close(CloseCode.POLICY, refused.findings[0].code)
 
     async def _note_seen(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -296,7 +305,11 @@ class Session:
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is None or isinstance(error, Disconnected):
+        if error is None:
+            return
+        if isinstance(error, Disconnected):
+            self.close_code = self.close_code or error.code
+            self._over.set()
             return
         if not isinstance(error, Broken):  # a bug: whoever runs this session hears of it
             self._failure = error
@@ -309,6 +322,9 @@ class Session:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+        pending = self._pending
+        if pending is not None and not pending.answer.done():  # somebody outside this session may be waiting
+            pending.answer.set_exception(Disconnected(self.close_code))
 
 
 async def _as_coroutine(work: Awaitable[None]) -> None:

@@ -14,7 +14,8 @@ from chargepki.errors import ChargePkiError
 from chargepki.protocols.ocpp.canonical import Command, Outcome, Reply
 from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.security_events import GatewayEvent, is_critical
-from chargepki.protocols.ocpp.services import Admitted, OcppServices
+from chargepki.protocols.ocpp.services import OcppServices
+from chargepki.services.admission import Admitted
 from chargepki.services.audit import Caller
 
 EVENT_TYPE_CHARS_MAX: Final = 50  # SecurityEventNotificationRequest.type
