@@ -18,7 +18,7 @@ from chargepki.ports import KeyHandle, SigningOrder
 
 
 @cache
-def _rsa_key(spec: KeySpec, number: int) -> PrivateKey:
+def _rsa_key(spec: KeySpec, number: int) -> PrivateKey:  # noqa: ARG001  # the number is the cache's key
     """The n-th RSA key of this process: making one takes up to a second, and a fresh vault needs no fresh ones."""
     return generate_private_key(spec)
 

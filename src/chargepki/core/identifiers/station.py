@@ -12,9 +12,7 @@ SERIAL_NUMBER_MAX: Final = 64  # X.520 bounds the CN it becomes; OCPP itself all
 HOST_MAX: Final = 253  # RFC 1035 2.3.4 without the trailing dot
 LABEL_MAX: Final = 63
 
-_IDENTITY: Final = re.compile(
-    r"[a-zA-Z0-9*\-_=+|@.]+"
-)  # identifierString without the colon, which ends the user name of HTTP Basic (OCPP-J 3.1.1)
+_IDENTITY: Final = re.compile(r"[a-zA-Z0-9*\-_=+|@.]+")  # identifierString; a colon would end the user name of HTTP Basic
 LOCALHOST: Final = "localhost"  # RFC 6761 6.3: the one name without a dot that means the same everywhere
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # RFC 1123 2.1
 _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.", re.IGNORECASE)
