@@ -46,15 +46,15 @@ check: setup-dev  ## style, types, the directions of the house, generated pages
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
-	@$(BIN)/python tools/standards.py --check
-	@$(BIN)/python tools/findings.py --check
+	@$(BIN)/python -m tools.standards --check
+	@$(BIN)/python -m tools.findings --check
 
 format: setup-dev  ## put the code into shape and refresh the generated pages
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/python -m chargepki.api.openapi > docs/reference/openapi.json
-	@$(BIN)/python tools/standards.py
-	@$(BIN)/python tools/findings.py
+	@$(BIN)/python -m tools.standards
+	@$(BIN)/python -m tools.findings
 
 test-deps:       ## install what the interop tests want from the package registries
 	@tools/test-deps

@@ -4,6 +4,7 @@ import pytest
 from cryptography import x509
 
 from chargepki.api.inspections import InspectionView
+from chargepki.testing.workbench import ADMIN
 from tests.api.api_platform import Platform, make_csr
 
 
@@ -76,8 +77,9 @@ async def test_nobody_hands_out_more_than_they_hold(platform: Platform):
 
 
 async def test_a_caller_can_ask_who_it_is(platform: Platform):
+    [token] = await platform.bench.services.access.list_tokens(ADMIN)
     assert (await platform.http.get("/whoami")).json() == {
-        "actor": "token:tests",
+        "actor": f"token:tests/{token.id}",
         "kind": "machine",
         "role": "operator",
         "scopes": ["*:*:*"],

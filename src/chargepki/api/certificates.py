@@ -93,7 +93,7 @@ class CertificateDetail(CertificateView):
 
 
 class IssuedView(View):
-    """`chain` is PEM: leaf first, then the sub-CAs, without the root. `entry` is the audit entry, null for a repeat."""
+    """`chain` is PEM: leaf first, then the sub-CAs, the root with `?include_root=true` alone. `entry` is the audit entry, null for a repeat."""
 
     certificate: CertificateView
     chain: str
@@ -147,13 +147,16 @@ async def list_certificates(
     summary="Order a certificate",
     **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself", files=CHAIN_MEDIA_TYPES),
 )
-async def order_certificate(request: Request, body: CertificateOrderBody, visit: Visiting, format: ChainFormat | None = None) -> Response:
+async def order_certificate(
+    request: Request, body: CertificateOrderBody, visit: Visiting, format: ChainFormat | None = None, include_root: bool = False
+) -> Response:
     wanted = choose_format(format, request.headers.get("accept", ""))
     issued = await visit.services.issuance.request(visit.caller, _order_of(body, visit))
     status, location = 200 if issued.is_repeat else 201, f"/api/v1/certificates/{issued.certificate.id}"
     if wanted is not None:
-        return spell(issued.chain, wanted, include_root=False, status=status, location=location)
-    return answer(_show_issued(issued, await _latest_event(visit, issued), visit.services.ports.clock.now()), status, location=location)
+        return spell(issued.chain, wanted, include_root=include_root, status=status, location=location)
+    event, now = await _latest_event(visit, issued), visit.services.ports.clock.now()
+    return answer(_show_issued(issued, event, now, include_root=include_root), status, location=location)
 
 
 @router.get("/{id}", summary="Show a certificate", **shown(CertificateDetail))
@@ -275,11 +278,11 @@ async def _latest_event(visit: Visit, issued: Issued) -> CertificateEvent | None
     return (await visit.services.ports.store.latest_events([issued.certificate.id])).get(issued.certificate.id)
 
 
-def _show_issued(issued: Issued, event: CertificateEvent | None, now: datetime) -> IssuedView:
-    without_root = issued.chain[:-1] or issued.chain
+def _show_issued(issued: Issued, event: CertificateEvent | None, now: datetime, *, include_root: bool) -> IssuedView:
+    shown_chain = issued.chain if include_root else issued.chain[:-1] or issued.chain
     return IssuedView(
         certificate=show_certificate(issued.certificate, event, now),
-        chain="".join(encode_pem("CERTIFICATE", der) for der in without_root),
+        chain="".join(encode_pem("CERTIFICATE", der) for der in shown_chain),
         findings=show_findings(issued.findings),
         entry=issued.entry,
         is_repeat=issued.is_repeat,

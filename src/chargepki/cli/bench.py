@@ -45,7 +45,7 @@ def ocsp(
 
 @app.command("crl")
 def crl(
-    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="revoked certificates on the CRL")] = 2_000,
+    count: Annotated[int, typer.Option(min=1, max=10_000_000, help="revoked certificates on the CRL")] = 10_000,
     store: StoreOption = "sqlite",
     json: JsonOption = False,
 ) -> None:

@@ -1,12 +1,12 @@
 """chargepki cert: order, find, show, revoke, export."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from chargepki.cli.desk import Desk, command, noun
-from chargepki.cli.files import PassphraseOption, read_input, read_passphrase, write_new
+from chargepki.cli.files import PassphraseOption, read_csr, read_passphrase, write_new
 from chargepki.errors import Refused
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from chargepki.client.certificates import Certificate, CertificateDetail, Impact, Issued
 
 app = noun("cert", "Certificates: order, list, show, revoke, release, export.")
+
+SUFFIXES: Final = {"pem": ".chain.pem", "ocpp": ".chain.pem", "der": ".cer", "pkcs7": ".p7c"}
+CHAIN_OCTETS_MAX: Final = 256 * 1024  # five ML-DSA-87 certificates in PEM take 60,000
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="certificate id (crt_...) or serial number in hex")]
 ReasonOption = Annotated[
@@ -101,6 +104,8 @@ async def request_certificate(
     common_name: Annotated[str, typer.Option(help="the CN of a party")] = "",
     issuer: Annotated[str, typer.Option(metavar="ID", help="the authority; the newest able one unless said")] = "",
     days: Annotated[int | None, typer.Option(min=1, help="valid for so many days; the profile's number unless said")] = None,
+    format: Annotated[str, typer.Option(help="how the chain is written: pem, der (the leaf alone), pkcs7 or ocpp")] = "pem",
+    include_root: Annotated[bool, typer.Option("--include-root", help="with the root")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="where the chain goes; NAME.chain.pem unless said")] = None,
     p12_out: Annotated[Path | None, typer.Option(metavar="FILE", help="with --key: the PKCS#12 file")] = None,
     passphrase_file: PassphraseOption = None,
@@ -111,10 +116,12 @@ async def request_certificate(
         raise Refused.because("order.key", "say where the key comes from: --csr FILE or --key KIND", hint="--key needs --p12-out FILE")
     if key and p12_out is None:
         raise Refused.because("order.p12_out", "a key that the platform makes needs a place to go", hint="--p12-out FILE")
-    target = out or Path(f"{_stem(csr, station, host, common_name)}.chain.pem")
+    if format not in SUFFIXES:
+        raise Refused.because("order.format", f"there is no format {format!r}", hint=f"one of: {', '.join(SUFFIXES)}")
+    target = out or Path(_stem(csr, station, host, common_name) + SUFFIXES[format])
     for path in (target, p12_out):
         _check_free(path, force)
-    request = read_input(csr).decode("ascii", "replace") if csr else ""
+    request = read_csr(csr) if csr else ""
     passphrase = read_passphrase(passphrase_file, "Passphrase of the PKCS#12 file") if p12_out else ""
     async with desk.client() as client:
         issued = await client.certificates.order(
@@ -128,14 +135,31 @@ async def request_certificate(
             common_name=common_name,
             issuer=issuer or None,
             validity_days=days,
+            include_root=include_root,
         )
-        write_new(target, issued.chain.encode(), force=force)
+        desk.undone = f"The certificate was issued: chargepki cert export {issued.certificate.id}"
+        write_new(target, _spell(issued.chain, format), force=force)
         if p12_out is not None:
             write_new(p12_out, await client.certificates.pkcs12(issued.certificate.id, passphrase), force=force, is_secret=True)
-    _report(desk, issued, target, p12_out)
+    _report(desk, issued, f"{target} ({_members(issued.chain, format)})", p12_out)
 
 
-def _report(desk: Desk, issued: "Issued", target: Path, p12_out: Path | None) -> None:
+def _spell(chain_pem: str, format: str) -> bytes:
+    from chargepki.core.bundle import BundleFormat, spell_chain
+    from chargepki.core.pem import parse_pem
+
+    if format == "pem":
+        return chain_pem.encode()
+    chain = tuple(block.der for block in parse_pem(chain_pem.encode(), octets_max=CHAIN_OCTETS_MAX))
+    return spell_chain(chain, BundleFormat(format), include_root=True).content  # the server has left the root out already
+
+
+def _members(chain_pem: str, format: str) -> str:
+    count = 1 if format == "der" else chain_pem.count("BEGIN")
+    return ", ".join(("leaf", "sub-CA", "root")[:count])
+
+
+def _report(desk: Desk, issued: "Issued", saved: str, p12_out: Path | None) -> None:
     from chargepki.cli.output import day, days_between, serial_groups
     from chargepki.client.wire import encode
 
@@ -144,12 +168,11 @@ def _report(desk: Desk, issued: "Issued", target: Path, p12_out: Path | None) ->
         desk.out.json(issued)
         return
     certificate = issued.certificate
-    members = "leaf" if issued.chain.count("BEGIN") == 1 else "leaf, sub-CA"
     validity = f"Valid until {day(certificate.not_after)} ({days_between(certificate.not_before, certificate.not_after)})"
     desk.out.facts(
         ("Repeated" if issued.is_repeat else "Issued", f"{certificate.profile} certificate for {_owner(certificate)}"),
         ("Serial", f"{serial_groups(certificate.serial)}      {validity}"),
-        ("Saved", f"{target} ({members})"),
+        ("Saved", saved),
         ("Saved", f"{p12_out} (key and chain, sealed with your passphrase)" if p12_out else ""),
         ("Logged", f"entry {issued.entry}" if issued.entry else "no new entry: this key had this certificate already"),
         ("Undo", f"chargepki cert revoke {certificate.id} --reason superseded"),

@@ -129,7 +129,7 @@ async def _check_crls(http: httpx.AsyncClient, connection: Connection) -> AsyncI
 async def _check_crl(http: httpx.AsyncClient, url: str, id: str) -> Check:
     fix = f"chargepki crl publish {id}"
     try:
-        octets = await _fetch(http, "GET", url)
+        octets = await fetch(http, "GET", url)
         crl = x509.load_der_x509_crl(octets)
     except (Broken, ValueError) as error:
         return Check("crl", False, f"{url}: {error}", fix)
@@ -143,11 +143,11 @@ async def _check_ocsp(http: httpx.AsyncClient, leaf: x509.Certificate) -> Check:
     """Asks about the server's own certificate, with the URLs that stand in it."""
     fix = "is the status port reachable under the URL in the certificates? chargepki config explain"
     try:
-        issuer = x509.load_der_x509_certificate(await _fetch(http, "GET", _access_url(leaf, AuthorityInformationAccessOID.CA_ISSUERS)))
+        issuer = x509.load_der_x509_certificate(await fetch(http, "GET", access_url(leaf, AuthorityInformationAccessOID.CA_ISSUERS)))
         request = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, hashes.SHA256()).build()
-        url = _access_url(leaf, AuthorityInformationAccessOID.OCSP)
+        url = access_url(leaf, AuthorityInformationAccessOID.OCSP)
         body = request.public_bytes(serialization.Encoding.DER)
-        answer = ocsp.load_der_ocsp_response(await _fetch(http, "POST", url, body))
+        answer = ocsp.load_der_ocsp_response(await fetch(http, "POST", url, body))
     except (Broken, ValueError) as error:
         return Check("ocsp", False, str(error), fix)
     if answer.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
@@ -156,7 +156,7 @@ async def _check_ocsp(http: httpx.AsyncClient, leaf: x509.Certificate) -> Check:
     return Check("ocsp", status == "good", f"{url} says {status}", "restart the platform: it orders itself a new certificate")
 
 
-def _access_url(leaf: x509.Certificate, method: x509.ObjectIdentifier) -> str:
+def access_url(leaf: x509.Certificate, method: x509.ObjectIdentifier) -> str:
     try:
         descriptions = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except x509.ExtensionNotFound as error:
@@ -167,7 +167,7 @@ def _access_url(leaf: x509.Certificate, method: x509.ObjectIdentifier) -> str:
     return urls[0]
 
 
-async def _fetch(http: httpx.AsyncClient, method: str, url: str, body: bytes = b"") -> bytes:
+async def fetch(http: httpx.AsyncClient, method: str, url: str, body: bytes = b"") -> bytes:
     headers = {"Content-Type": "application/ocsp-request"} if body else {}
     try:
         answer = await http.request(method, url, content=body, headers=headers)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chargepki.cli.desk import Desk, command, noun
-from chargepki.cli.files import read_input
+from chargepki.cli.files import read_csr
 from chargepki.errors import Finding, Refused, Severity
 
 app = noun("csr", "Certificate signing requests: check.")
@@ -22,7 +22,7 @@ async def check_csr(
     from chargepki.client.wire import encode
 
     async with desk.client() as client:
-        checked = await client.csr_checks.check(read_input(file).decode("ascii", "replace"), profile=profile or None, tolerant=tolerant)
+        checked = await client.csr_checks.check(read_csr(file), profile=profile or None, tolerant=tolerant)
     if desk.is_json:
         desk.out.json(checked)
     elif checked.is_acceptable:

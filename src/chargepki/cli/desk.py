@@ -40,9 +40,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print the API object",
 DebugOption = Annotated[bool, typer.Option("--debug", help="show the traceback of a bug", rich_help_panel=_COMMON_PANEL)]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
-    """One run of one command."""
+    """One run of one command. `undone` closes a refusal with what was not done; a verb empties it once that is no longer true."""
 
     data: Path
     url: str
@@ -50,6 +50,7 @@ class Desk:
     ca_file: Path | None
     is_json: bool
     is_debug: bool
+    undone: str = ""
 
     @cached_property
     def out(self) -> "Output":
@@ -87,11 +88,11 @@ def command(app: typer.Typer, name: str, *, undone: str = "") -> Callable[[Calla
         _, *own = inspect.signature(verb).parameters.values()
 
         def run(**given: Any) -> None:
-            desk = Desk(**{field: given.pop(option) for option, field in _COMMON_FIELDS.items()})
+            desk = Desk(**{field: given.pop(option) for option, field in _COMMON_FIELDS.items()}, undone=undone)
             try:
                 asyncio.run(_as_coroutine(verb, desk, given))
             except ChargePkiError as error:
-                desk.out.failure(error, undone)
+                desk.out.failure(error, desk.undone)
                 raise typer.Exit(exit_code_of(error)) from error
 
         parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *_COMMON_PARAMETERS]

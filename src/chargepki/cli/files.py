@@ -10,6 +10,7 @@ import typer
 from chargepki.errors import Refused
 
 INPUT_OCTETS_MAX: Final = 8 * 1024 * 1024  # a large CRL; nobody pipes more by intention
+PASSPHRASE_CHARS_MIN: Final = 8  # the API's own bounds, said before anything is signed
 PASSPHRASE_CHARS_MAX: Final = 256
 
 # Never a flag's value: command lines are seen by other users and kept in histories.
@@ -35,6 +36,15 @@ def read_input(name: str) -> bytes:
     return data
 
 
+def read_csr(name: str) -> str:
+    """A CSR in PEM, as the API takes it; a file in DER is put into PEM."""
+    from chargepki.core.pem import encode_pem
+
+    octets = read_input(name)
+    is_der = octets[:1] == b"\x30" and octets[1:2] >= b"\x80"  # a SEQUENCE in the long form; text has no such octet
+    return encode_pem("CERTIFICATE REQUEST", octets) if is_der else octets.decode("ascii", "replace")
+
+
 def read_passphrase(path: Path | None, prompt: str) -> str:
     """From the first line of a file, or asked for twice on the terminal."""
     if path is not None:
@@ -43,8 +53,8 @@ def read_passphrase(path: Path | None, prompt: str) -> str:
         passphrase = str(typer.prompt(prompt, hide_input=True, confirmation_prompt=True, err=True))
     else:
         raise Refused.because("cli.passphrase", "there is no terminal to ask for the passphrase", hint="--passphrase-file FILE")
-    if not 0 < len(passphrase) <= PASSPHRASE_CHARS_MAX:
-        raise Refused.because("cli.passphrase", f"a passphrase has 1 to {PASSPHRASE_CHARS_MAX} characters")
+    if not PASSPHRASE_CHARS_MIN <= len(passphrase) <= PASSPHRASE_CHARS_MAX:
+        raise Refused.because("cli.passphrase", f"a passphrase has {PASSPHRASE_CHARS_MIN} to {PASSPHRASE_CHARS_MAX} characters")
     return passphrase
 
 

@@ -9,7 +9,9 @@ from chargepki.cli.desk import Desk, command, noun
 if TYPE_CHECKING:
     from chargepki.client.access import AuditEntry
 
-app = noun("log", "The audit trail: list, show.")
+INTERRUPTED = "system:intent:review"  # the action under which a start reports what a crash cut off
+
+app = noun("log", "The audit trail: list, show, intents.")
 
 
 @command(app, "list")
@@ -40,6 +42,25 @@ async def list_entries(
         empty="No entry matches.",
         fold=("OBJECT",),
         shed=("ACTOR", "OUTCOME", "OBJECT"),
+    )
+
+
+@command(app, "intents")
+async def list_intents(desk: Desk) -> None:
+    """List signatures that were announced a minute ago or more and led to no certificate, oldest first."""
+    from chargepki.cli.output import minute, serial_groups
+
+    async with desk.client() as client:
+        found = [intent async for intent in client.intents.list()]
+    if desk.is_json:
+        desk.out.json(found)
+        return
+    rows = [(minute(i.created_at), i.issuer, serial_groups(i.serial, whole=True), i.profile, i.station or "", i.requested_by) for i in found]
+    desk.out.table(
+        ("TIME", "ISSUER", "SERIAL", "PROFILE", "STATION", "FOR"),
+        rows,
+        empty=f"No signature is open. Interrupted ones are closed and logged: chargepki log list --action {INTERRUPTED}",
+        shed=("FOR", "STATION", "PROFILE"),
     )
 
 

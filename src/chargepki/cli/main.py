@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from chargepki import __version__
-from chargepki.cli import bench, ca, cert, config, crl, csr, doctor, inspect, log, platform, profile, station, token
+from chargepki.cli import bench, ca, cert, config, crl, csr, doctor, inspect, log, ocsp, platform, profile, station, token
 from chargepki.cli.exits import Exit, exit_code_of
 from chargepki.errors import ChargePkiError
 
@@ -21,7 +21,7 @@ Start here:
   chargepki doctor                                                what is wrong, and how to put it right
 
 """
-_NOUNS: Final = (ca.app, cert.app, csr.app, profile.app, crl.app, station.app, token.app, log.app, config.app, bench.app)
+_NOUNS: Final = (ca.app, cert.app, csr.app, profile.app, crl.app, ocsp.app, station.app, token.app, log.app, config.app, bench.app)
 
 app: Final = typer.Typer(name="chargepki", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for _noun in _NOUNS:

@@ -55,7 +55,7 @@ class CertificateDetail(Certificate):
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """`chain` is PEM: leaf, sub-CAs, no root. `entry` is the audit entry, None for a repeat."""
+    """`chain` is PEM: leaf, sub-CAs, the root where the order wanted it. `entry` is the audit entry, None for a repeat."""
 
     certificate: Certificate
     chain: str
@@ -102,6 +102,7 @@ class Certificates:
         common_name: str = "",
         issuer: str | None = None,
         validity_days: int | None = None,
+        include_root: bool = False,
     ) -> Issued:
         """One certificate; exactly one of `csr` (PEM) and `key_spec`. Raises `Refused` with every finding."""
         given: Mapping[str, Any] = {
@@ -116,7 +117,8 @@ class Certificates:
             "validity_days": validity_days,
         }
         body = {"profile": profile, **{name: value for name, value in given.items() if value not in (None, "", [])}}
-        return decode(Issued, await self._transport.post("/certificates", body))
+        query = {"include_root": True} if include_root else {}
+        return decode(Issued, (await self._transport.call("POST", "/certificates", query=query, body=body)).json())
 
     def list(
         self, *, station: str = "", issuer: str = "", profile: str = "", state: str = "", expires_before: str = "", text: str = ""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
     CertificatePublicKeyTypes,
 )
 
+from chargepki.core import der
 from chargepki.errors import Refused
 
 PrivateKey = CertificateIssuerPrivateKeyTypes
@@ -67,6 +68,35 @@ DEFAULT_SIGNATURE: Final[dict[KeySpec, SignatureAlgorithm]] = {
 
 RSA_KINDS: Final = frozenset({KeySpec.RSA2048, KeySpec.RSA3072, KeySpec.RSA4096})
 
+
+class KeyFamily(StrEnum):
+    """Kinds of keys that the same peers can check."""
+
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+    EDDSA = "eddsa"
+    MLDSA = "ml-dsa"
+
+
+_FAMILIES: Final[dict[KeySpec, KeyFamily]] = {
+    KeySpec.P256: KeyFamily.ECDSA,
+    KeySpec.P384: KeyFamily.ECDSA,
+    KeySpec.P521: KeyFamily.ECDSA,
+    KeySpec.RSA2048: KeyFamily.RSA,
+    KeySpec.RSA3072: KeyFamily.RSA,
+    KeySpec.RSA4096: KeyFamily.RSA,
+    KeySpec.ED25519: KeyFamily.EDDSA,
+    KeySpec.ED448: KeyFamily.EDDSA,
+    KeySpec.MLDSA44: KeyFamily.MLDSA,
+    KeySpec.MLDSA65: KeyFamily.MLDSA,
+    KeySpec.MLDSA87: KeyFamily.MLDSA,
+}
+
+
+def family_of(spec: KeySpec) -> KeyFamily:
+    return _FAMILIES[spec]
+
+
 # The largest signature, in octets: ECDSA as DER of two integers; RSA as its largest modulus; FIPS 204 table 2.
 SIGNATURE_OCTETS_MAX: Final[dict[SignatureAlgorithm, int]] = {
     SignatureAlgorithm.ECDSA_SHA256: 72,
@@ -98,6 +128,8 @@ ALGORITHM_IDENTIFIER: Final[dict[SignatureAlgorithm, bytes]] = {
     SignatureAlgorithm.MLDSA65: bytes.fromhex("300b0609608648016503040312"),
     SignatureAlgorithm.MLDSA87: bytes.fromhex("300b0609608648016503040313"),
 }
+
+_SIGNATURE_BY_OID: Final = {der.parse_element(identifier).children()[0].as_oid(): it for it, identifier in ALGORITHM_IDENTIFIER.items()}
 
 _CURVES: Final[dict[KeySpec, type[ec.EllipticCurve]]] = {
     KeySpec.P256: ec.SECP256R1,
@@ -183,6 +215,11 @@ def sign(key: PrivateKey, algorithm: SignatureAlgorithm, data: bytes) -> bytes:
             return key.sign(data)
         case _:
             raise TypeError(f"no signature with a {type(key).__name__}")
+
+
+def signature_of_oid(oid: str) -> SignatureAlgorithm | None:
+    """None: an algorithm that nothing here signs with."""
+    return _SIGNATURE_BY_OID.get(oid)
 
 
 def is_signature_valid(key: PublicKey, algorithm: SignatureAlgorithm, signature: bytes, data: bytes) -> bool:

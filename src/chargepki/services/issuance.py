@@ -7,7 +7,7 @@ from typing import Final
 
 from chargepki.core.access.decide import SYSTEM, check_allowed
 from chargepki.core.access.permissions import Permission
-from chargepki.core.algorithms import RSA_KINDS, SIGNATURE_OCTETS_MAX, KeySpec, parse_spki
+from chargepki.core.algorithms import SIGNATURE_OCTETS_MAX, KeyFamily, KeySpec, family_of, parse_spki
 from chargepki.core.bundle import assemble_pkcs12
 from chargepki.core.csr import parse_csr
 from chargepki.core.issue import SERIAL_OCTETS, Template, check_plan, plan_certificate, serial_from
@@ -137,6 +137,7 @@ class Issuance:
                 "key.kind", f"{order.profile} allows no {order.key_spec} key", path="key_spec", hint=f"one of: {', '.join(sorted(allowed))}"
             )
         if order.key_spec is not None:
+            _check_can_leave(order.key_spec)
             handle = await self._ports.vault.generate(order.key_spec, label=granted.owner, exportable=True)
         else:
             assert order.vault_key is not None
@@ -208,9 +209,12 @@ class Issuance:
                 path="issuer",
                 hint=f"chargepki ca create --profile {min(profile.issuers, default='')}",
             )
-        # An RSA-only station can check nothing but an RSA chain (OCPP A00.FR.318): keep each family to itself where we can.
+        # An RSA-only station can check nothing but an RSA chain (OCPP A00.FR.318), and a new ML-DSA authority must not take over
+        # from the ECDSA one: each kind of key keeps to itself where we can, and to ECDSA where we cannot.
         newest_first = able[::-1]
-        return next((v for v in newest_first if _is_rsa(v.authority.key_spec) == _is_rsa(spec)), newest_first[0])
+        families = (family_of(spec), KeyFamily.ECDSA)
+        alike = (v for family in families for v in newest_first if family_of(v.authority.key_spec) is family)
+        return next(alike, newest_first[0])
 
 
 def _object_of(order: CertificateOrder) -> str:
@@ -226,6 +230,17 @@ def _check_key_source(order: CertificateOrder) -> None:
             "the order needs a CSR or the kind of key to make, and not both",
             path="csr",
             hint="--csr FILE or --key ec-p256",
+        )
+
+
+def _check_can_leave(spec: KeySpec) -> None:
+    """A key made here leaves as PKCS#12 or not at all: refused before anything is signed."""
+    if family_of(spec) is KeyFamily.MLDSA:
+        raise Refused.because(
+            "issuance.key.no_pkcs12",
+            f"PKCS#12 files carry no {spec} key yet, so the platform makes none to hand out",
+            path="key_spec",
+            hint=f"make the key where it will live and order with its CSR: openssl genpkey -algorithm {spec.upper()} (OpenSSL 3.5)",
         )
 
 
@@ -282,7 +297,3 @@ def _interrupted(intent: Intent) -> Finding:
 def _known(spec: KeySpec | None) -> KeySpec:
     assert spec is not None, "find_key_faults refuses unknown kinds"
     return spec
-
-
-def _is_rsa(spec: KeySpec) -> bool:
-    return spec in RSA_KINDS

@@ -73,6 +73,16 @@ class Load:
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.requests)
 
+    async def connect(self, target: Target, connections: int) -> None:
+        """Opens the connections and shakes hands."""
+        slots = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+        self._connections += await asyncio.gather(*(_connect(target, slots) for _ in range(connections)))
+
+    def close(self) -> None:
+        """Ends the connections; a request under way is cut off."""
+        for connection in self._connections:
+            connection.close()
+
     async def run(self) -> None:
         """Sends everything and returns when every connection has nothing left to send, or was ended by the server."""
         loop = asyncio.get_running_loop()
@@ -117,13 +127,12 @@ class Load:
 @asynccontextmanager
 async def connected_load(target: Target, requests: Sequence[bytes], *, connections: int) -> AsyncIterator[Load]:
     """A load with its connections open and its handshakes done: what is measured inside is requests alone."""
-    load, slots = Load(requests), asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+    load = Load(requests)
     try:
-        load._connections += await asyncio.gather(*(_connect(target, slots) for _ in range(connections)))
+        await load.connect(target, connections)
         yield load
     finally:
-        for connection in load._connections:
-            connection.close()
+        load.close()
 
 
 async def _connect(target: Target, slots: asyncio.Semaphore) -> "_Connection":
@@ -155,7 +164,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
         if self._place >= 0 and self._load is not None:
             self._load.cut()

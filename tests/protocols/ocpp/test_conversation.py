@@ -12,7 +12,7 @@ import pytest
 from chargepki.core.bundle import OcppVersion
 from chargepki.core.records import StationId, StationState
 from chargepki.errors import NotFound
-from chargepki.ports import UpdateStation
+from chargepki.ports import SigningOrder, UpdateStation
 from chargepki.protocols.ocpp.gateway import SIGNINGS_PER_HOUR_MAX
 from chargepki.protocols.ocpp.services import OcppSettings
 from chargepki.protocols.ocpp.session import BAD_FRAMES_MAX
@@ -266,15 +266,24 @@ async def test_a_refusal_after_accepted_becomes_an_event_for_the_operator(endpoi
     assert (await endpoint.security_events())[-1].is_critical
 
 
-async def test_a_request_under_way_is_finished_although_the_station_went_away(endpoint: Endpoint) -> None:
-    password = await endpoint.add_station()
+async def test_a_request_under_way_is_finished_although_the_station_went_away(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    password, vault = await endpoint.add_station(), endpoint.bench.ports.vault
+    is_signing, may_sign, sign = asyncio.Event(), asyncio.Event(), vault.sign
+
+    async def sign_when_told(order: SigningOrder) -> bytes:
+        is_signing.set()
+        await may_sign.wait()
+        return await sign(order)
+
+    monkeypatch.setattr(vault, "sign", sign_when_told)
     async with endpoint.simulator() as station:
         await station.connect_basic(password)
         asking = asyncio.ensure_future(station.request_certificate())
-        await wait_until(partial(is_ordering, endpoint))
+        await asyncio.wait_for(is_signing.wait(), 5)
         station._connected().drop()
         with pytest.raises(ConnectionEnded):
             await asking
+    may_sign.set()
     await wait_until(partial(has_certificates, endpoint, "valid", 1))
     await endpoint.gateway.stop()
     assert not endpoint.gateway.orders
@@ -338,10 +347,6 @@ async def test_what_another_node_changed_is_found_by_the_recheck(endpoint: Endpo
 
 async def is_empty(endpoint: Endpoint) -> bool:
     return not endpoint.gateway.sessions()
-
-
-async def is_ordering(endpoint: Endpoint) -> bool:
-    return bool(endpoint.gateway.orders)
 
 
 async def has_event(endpoint: Endpoint, type: str) -> bool:

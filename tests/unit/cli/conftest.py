@@ -62,6 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def in_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHARGEPKI_DATA", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)  # the test runner's workers have one
     return tmp_path
 
 

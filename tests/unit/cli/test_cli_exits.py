@@ -126,8 +126,11 @@ def test_help_loads_nothing_heavy():
 def test_every_command_takes_json_and_data():
     nouns = {group.typer_instance.info.name: group.typer_instance for group in app.registered_groups if group.typer_instance}
     assert {"ca", "cert", "csr", "profile", "crl", "station", "token", "log", "config"} <= set(nouns)
-    for noun in nouns.values():
+    for name, noun in nouns.items():
         for command in noun.registered_commands:
+            if name == "bench":  # it makes a platform of its own
+                assert "json" in command.callback.__annotations__
+                continue
             assert {"json_", "data_"} <= set(command.callback.__annotations__)  # type: ignore[union-attr]
 
 

@@ -32,7 +32,7 @@ from chargepki.testing.bench.stage import PROFILE, api_target, fresh_directory, 
 from chargepki.testing.load import connected_load, spell_request
 from chargepki.testing.server import running_server
 
-ENTRIES: Final = 2_000
+ENTRIES: Final = 10_000
 PUBLISHED: Final = 10  # CRLs in one run
 ISSUER: Final = AuthorityId("operator-sub")
 _TOGETHER: Final = 500  # certificates that are recorded at a time

@@ -56,7 +56,7 @@ def _is_object(pattern: str) -> ColumnElement[bool]:
 def get_audit(connection: Connection, id: AuditId) -> AuditEntry:
     if row := connection.execute(_AUDIT_ENTRY, {"id": storable(id)}).first():
         return audit_of(row)
-    raise NotFound(Finding("audit.entry.unknown", f"there is no audit entry {id}", hint="list them: GET /api/v1/audit"))
+    raise NotFound(Finding("audit.entry.unknown", f"there is no audit entry {id}", hint="list them: chargepki log list"))
 
 
 def lookup_idempotent(connection: Connection, caller: str, key: str) -> IdempotentAnswer | None:
