@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from sqlalchemy.engine import make_url
 
 from chargepki.adapters.keys.passphrase import passphrase_from_file
@@ -107,7 +107,13 @@ class KeysSection(_Section):
 
 class PkiSection(_Section):
     organization: str = Field(default="demo-cpo", min_length=1, max_length=64)  # RFC 5280 appendix A: ub-organization-name
-    development: bool = True  # the first start makes authorities whose names say DEVELOPMENT
+    development: bool = True  # the first start makes authorities whose names say DEVELOPMENT, and keeps its own passphrase
+
+    @model_validator(mode="after")
+    def _is_named(self) -> "PkiSection":
+        if not self.development and "organization" not in self.model_fields_set:
+            raise ValueError("with development = false, say the organization that the certificates will name")
+        return self
 
 
 class OcppSection(_Section):

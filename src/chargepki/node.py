@@ -133,14 +133,16 @@ class _Start:
     # ------------------------------------------------------------------------------------------------------------ first start
 
     async def _bootstrap(self) -> bool:
-        """Makes what a first start lacks: the development PKI, the administrator's token."""
+        """Makes what a first start lacks: the authorities, the administrator's token."""
+        pki = self._config.pki
         is_new = not await self._services.authorities.views()
-        if self._config.pki.development:
-            await self._services.authorities.bootstrap_development(self._config.pki.organization)
+        await self._services.authorities.bootstrap(pki.organization, is_development=pki.development)
         if not await self._ports.store.list_api_tokens():
-            secret = await self._services.access.bootstrap_administrator()
-            await asyncio.to_thread(_write_private, self._config.data_dir / "admin.token", secret + "\n")
+            await self._services.access.bootstrap_administrator(self._keep_admin_token)
         return is_new
+
+    async def _keep_admin_token(self, secret: str) -> None:
+        await asyncio.to_thread(_write_private, self._config.data_dir / "admin.token", secret + "\n")
 
     async def _report_interrupted(self, grace: timedelta) -> None:
         for intent in await self._services.issuance.review_intents(self._ports.clock.now() - grace + timedelta(seconds=1)):

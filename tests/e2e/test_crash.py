@@ -6,6 +6,7 @@ import random
 import resource
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from cryptography import x509
 from chargepki.adapters.store import open_store
 from chargepki.client.certificates import Certificate
 from chargepki.client.client import Client
+from chargepki.ports import PAGE_SIZE_MAX
 from chargepki.testing.csrs import make_csrs
 from chargepki.testing.load import Load, Target, connected_load, spell_request
-from chargepki.testing.server import ServerProcess, start_server
+from chargepki.testing.server import ServerProcess, running_server, start_server
 
 ROUNDS = 10
 ROUNDS_ON_POSTGRES = 2
 REQUESTS = 1000  # each on a connection of its own, so that all of them wait for an answer at the same time
+LEFT_AT_LEAST = 50  # requests without an answer when the server is killed
 DESCRIPTORS = 4 * REQUESTS
 REVOKED = 25
 PROFILE = "backend/mtls-client"
@@ -31,9 +34,8 @@ PROFILE = "backend/mtls-client"
 def enough_descriptors() -> Iterator[None]:
     """A thousand connections take more files than some systems give a process at first; the server inherits the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    wanted = DESCRIPTORS if hard == unlimited else min(DESCRIPTORS, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft if unlimited in (soft,) or soft > wanted else wanted, hard))
+    if 0 <= soft < DESCRIPTORS:  # a negative limit is none
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard) if hard >= 0 else DESCRIPTORS, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -46,40 +48,56 @@ def spell_orders(server: ServerProcess, target: Target, round_number: int) -> li
     return [spell_request("POST", "/api/v1/certificates", target, headers, json.dumps(order).encode()) for order in orders]
 
 
-async def kill_in_the_middle(server: ServerProcess, load: Load, answers: int) -> None:
-    """SIGKILL as soon as so many answers came: all other requests have been sent and wait."""
-    while load.answered < answers:
-        await asyncio.sleep(0.001)
-    assert load.in_flight == REQUESTS - load.answered
-    assert load.in_flight > 0, "the server was killed too late to prove anything"
+async def kill_at(moment: float, server: ServerProcess, load: Load) -> None:
+    """SIGKILL so many seconds after the start of the load, or when only few requests are left."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(load.wait_for(REQUESTS - LEFT_AT_LEAST), moment)
+    assert load.in_flight == REQUESTS - load.answered >= LEFT_AT_LEAST, "the server was killed too late to prove anything"
     await server.kill()
 
 
-async def request_until_killed(server: ServerProcess, round_number: int, answers: int) -> dict[str, str]:
-    """What clients got before the server was killed: certificate id -> serial."""
+async def request_until_killed(server: ServerProcess, round_number: int, moment: float) -> Load:
     target = Target.of(server.api, server.ca_file)
     orders = await asyncio.to_thread(spell_orders, server, target, round_number)
     async with connected_load(target, orders, connections=REQUESTS) as load:
         async with asyncio.timeout(60):
-            await asyncio.gather(load.run(), kill_in_the_middle(server, load, answers))
-    assert load.cut_off == REQUESTS - load.answered > 0
-    received = [answer for answer in load.answers if answer is not None]
-    assert {answer.status for answer in received} == {201}, server.log()
-    certificates = [json.loads(answer.body)["certificate"] for answer in received]
-    return {certificate["id"]: certificate["serial"] for certificate in certificates}
+            await asyncio.gather(load.run(), kill_at(moment, server, load))
+    assert load.cut_off == REQUESTS - load.answered
+    return load
+
+
+async def request_in_peace(data: Path) -> Load:
+    """The same requests without a crash: how long they take says when to kill."""
+    async with running_server(data) as server:
+        target = Target.of(server.api, server.ca_file)
+        orders = await asyncio.to_thread(spell_orders, server, target, 0)
+        async with connected_load(target, orders, connections=REQUESTS) as load:
+            await load.run()
+            load.check(201)
+    return load
 
 
 async def crash_repeatedly(data: Path, rounds: int) -> dict[str, str]:
-    """The certificates that clients received in all rounds."""
-    received: dict[str, str] = {}
+    """Kills the server in every part of the time that the requests take. The certificates that clients received, all rounds."""
+    peaceful = await request_in_peace(data)
+    received = received_in(peaceful)
     draw = random.Random(20261122)
-    for round_number in range(rounds):
+    for round_number in range(1, rounds + 1):
+        moment = peaceful.seconds * (round_number - draw.random()) / rounds
         server = await start_server(data)
         try:
-            received |= await request_until_killed(server, round_number, answers=draw.randint(20, 900))
+            received |= received_in(await request_until_killed(server, round_number, moment))
         finally:
             await server.kill()
     return received
+
+
+def received_in(load: Load) -> dict[str, str]:
+    """Certificate id -> serial."""
+    answers = [answer for answer in load.answers if answer is not None]
+    assert {answer.status for answer in answers} <= {201}
+    certificates = [json.loads(answer.body)["certificate"] for answer in answers]
+    return {certificate["id"]: certificate["serial"] for certificate in certificates}
 
 
 async def check_everything_received_is_kept_once(client: Client, received: dict[str, str]) -> None:
@@ -150,8 +168,7 @@ async def check_intents_wait_for_their_review(url: str) -> None:
     """Another node may be at work on a fresh intent, so nothing of the last minute was closed; and none has a certificate."""
     store = await asyncio.to_thread(open_store, url)
     try:
-        waiting = (await store.list_open_intents(before=datetime.now(UTC) + timedelta(seconds=1), limit=500)).items
-        assert waiting, "two crashes under load cut something off"
-        assert [await store.lookup_certificate_by_intent(intent.id) for intent in waiting] == [None] * len(waiting)
+        waiting = (await store.list_open_intents(before=datetime.now(UTC) + timedelta(seconds=1), limit=PAGE_SIZE_MAX)).items
+        assert not [intent for intent in waiting if await store.lookup_certificate_by_intent(intent.id) is not None]
     finally:
         await store.close()

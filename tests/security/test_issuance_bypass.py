@@ -220,7 +220,9 @@ async def test_a_deployment_that_limits_host_names_hands_out_no_addresses(bench:
     assert (await registration.grant(bench.system, order, profiles.get(SERVER))).alt_names.ip  # its own listeners have addresses
 
 
-@pytest.mark.parametrize("host", ["csms.example.org\0.evil.test", "csms.example.org%00", "csms。example.org", "csms.example.org/", " csms.example.org"])
+@pytest.mark.parametrize(
+    "host", ["csms.example.org\0.evil.test", "csms.example.org%00", "csms。example.org", "csms.example.org/", " csms.example.org"]
+)
 async def test_no_trick_of_spelling_makes_another_host(bench: Workbench, host: str) -> None:
     with pytest.raises(Refused):
         await bench.services.issuance.request(ADMIN, CertificateOrder(SERVER, csr=forge_request(), host=host))

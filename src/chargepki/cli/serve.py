@@ -45,13 +45,17 @@ async def _greet(node: Node, output: Output) -> None:
     """Where it listens, what to trust, what to do next."""
     endpoints, data = node.endpoints, node.config.data_dir
     if node.is_new:
-        output.line("A new platform was made. Its PKI is for DEVELOPMENT: every CA name says so.")
-    output.facts(("API", f"{endpoints.api}/api/v1"), ("Stations", f"{endpoints.ocpp}/STATION-ID"))
-    output.facts(("Status", f"{endpoints.status}/ocsp  /crl/AUTHORITY.crl  /ca/AUTHORITY.cer"), ("Metrics", f"{endpoints.metrics}/metrics"))
+        mark = " It is for DEVELOPMENT: the name of every authority says so." if node.config.pki.development else ""
+        output.line(f"A new platform was made.{mark}")
+    output.facts(
+        ("API", f"{endpoints.api}/api/v1"),
+        ("Stations", f"{endpoints.ocpp}/STATION-ID"),
+        ("Status", f"{endpoints.status}/ocsp  /crl/AUTHORITY.crl  /ca/AUTHORITY.cer"),
+        ("Metrics", f"{endpoints.metrics}/metrics"),
+    )
     output.line("")
     output.line("Roots (SHA-256)")
-    for root in await node.roots():
-        output.facts((f"  {root.authority.id}", _fingerprint(root.certificate_der)))
+    output.facts(*((f"  {root.authority.id}", _fingerprint(root.certificate_der)) for root in await node.roots()))
     option = "" if str(data) == "data" else f" --data {data}"
     output.line("")
     output.line("Next, in another terminal")

@@ -11,7 +11,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from chargepki.core import der, oids
-from chargepki.core.algorithms import ALGORITHM_IDENTIFIER, KeySpec, PublicKey, SignatureAlgorithm, is_signature_valid, parse_spki, spec_of
+from chargepki.core.algorithms import (
+    ALGORITHM_IDENTIFIER,
+    KeySpec,
+    PublicKey,
+    SignatureAlgorithm,
+    is_signature_valid,
+    parse_spki,
+    spec_of,
+    spki_of,
+)
 from chargepki.core.der import Element
 from chargepki.core.extensions import parse_alt_names, parse_extensions
 from chargepki.core.names import AltNames, EncodedAttribute, Name, parse_name
@@ -48,7 +57,10 @@ _ALGORITHMS: Final[dict[bytes, SignatureAlgorithm]] = {octets: algorithm for alg
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest:
-    """A CSR whose signature was verified. `dns` and `ip` (4 or 16 octets) are what it asks for; `findings` are tolerated quirks."""
+    """A CSR whose signature was verified. `dns` and `ip` (4 or 16 octets) are what it asks for; `findings` are tolerated quirks.
+
+    `spki` is the key's one DER, however the request spelt it (a compressed point, RSA without its NULL): one key, one hash.
+    """
 
     der: bytes
     subject: Name
@@ -94,7 +106,7 @@ def parse_csr(data: bytes, *, tolerant: bool = False) -> CertificateRequest:
         raise Refused(*found, *refusal.findings) from refusal
     refuse_errors((*found, *_find_signature_faults(parts, key, request)))
     subject = Name(tuple(attribute.decode() for attribute in attributes))
-    return CertificateRequest(parts.der, subject, parts.spki, key, spec_of(key), alt_names.dns, alt_names.ip, found)
+    return CertificateRequest(parts.der, subject, spki_of(key), key, spec_of(key), alt_names.dns, alt_names.ip, found)
 
 
 def _take_request(data: bytes) -> tuple[bytes, tuple[Finding, ...]]:

@@ -22,15 +22,21 @@ from chargepki.core.records import (
     StationId,
     StationState,
 )
-from chargepki.errors import Conflict, Finding, NotAuthenticated, NotAuthorised, NotFound, Refused
+from chargepki.errors import Conflict, Finding, NotAuthenticated, NotAuthorised, NotFound, Refused, TooMany
 from chargepki.ports import Ports, UpdateStation
-from chargepki.services.audit import AuditTrail, Caller
+from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities
 
 STATION_PROFILES: Final = frozenset({"ocpp/station", "ocpp/station-eku"})
 CERTIFICATE_OCTETS_MAX: Final = 8192
+PASSWORD_CHECKS_MAX: Final = 2  # at a time: each takes 19 MiB and a core
+PASSWORD_CHECKS_WAITING_MAX: Final = 200  # some four seconds of work; who comes later is told to come back
+RETRY_SECONDS: Final = 5
 _NO_PASSWORD: Final = "-"  # noqa: S105  # compared like any other, so that an unknown station costs the same time
-_STATION_SCOPES: Final = frozenset({Permission.STATION_CONNECT.value, Permission.CERTIFICATE_ISSUE.value})
+RAISE_ATTEMPTS_MAX: Final = 5  # two writers at once are rare; five in a row are a fault
+_STATION_SCOPES: Final = frozenset(
+    {Permission.STATION_CONNECT.value, Permission.STATION_REPORT.value, Permission.CERTIFICATE_ISSUE.value}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +53,18 @@ class Admission:
     def __init__(self, ports: Ports, audit: AuditTrail, authorities: Authorities) -> None:
         self._ports, self._audit, self._authorities = ports, audit, authorities
         self._dummy_hash = hash_password(_NO_PASSWORD, b"\0" * 16)
+        self._password_checks = asyncio.Semaphore(PASSWORD_CHECKS_MAX)
+        self._waiting = 0
 
     async def admit_basic(self, station_id: str, username: str, password: str, *, remote: str, tls_cipher: str = "") -> Admitted:
-        """Security profile 2. `NotAuthenticated` for wrong credentials, `NotAuthorised` when the station must not use it."""
+        """Security profile 2. `NotAuthenticated` for wrong credentials, `NotAuthorised` when the station must not use it, `TooMany`
+        when more passwords wait to be checked than a reconnecting fleet brings."""
         caller = Caller(_actor(station_id), "ocpp", remote)
         act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", profile="2", cipher=tls_cipher)
-        async with self._audit.act(act) as opened:
+        async with self._audit.act(act, stranger=_address(remote)) as opened:
             station = await self._lookup(station_id)
             phc = station.password_hash if station is not None and station.password_hash else self._dummy_hash
-            is_right = await asyncio.to_thread(_is_any_spelling_valid, password, phc)
+            is_right = await self._is_password_right(password, phc)
             if station is None or not station.password_hash or not is_right or username != station.id:
                 raise NotAuthenticated(
                     Finding(
@@ -66,15 +75,7 @@ class Admission:
                     )
                 )
             _check_state(station)
-            if station.security_profile is SecurityProfile.MUTUAL_TLS:
-                raise NotAuthorised(
-                    Finding(
-                        "admission.profile.downgrade",
-                        "the station has used mutual TLS and may not go back to a password",
-                        clause="OCPP A05.FR.07",
-                        hint=f"if it lost its key: chargepki station update {station.id} --security-profile 2",
-                    )
-                )
+            _check_no_downgrade(station)
             await self._ports.store.commit(opened.done())
             return Admitted(station, caller.actor, SecurityProfile.TLS_BASIC, None)
 
@@ -82,7 +83,7 @@ class Admission:
         """Security profile 3. The certificate is ours, for this station, valid, not revoked; CN and O agree with the inventory."""
         caller = Caller(_actor(station_id), "ocpp", remote)
         act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", profile="3", cipher=tls_cipher)
-        async with self._audit.act(act) as opened:
+        async with self._audit.act(act, stranger=_address(remote)) as opened:
             certificate = await self._find_ours(certificate_der)
             act.detail["certificate"] = certificate.id
             station = await self._lookup(station_id)
@@ -90,8 +91,7 @@ class Admission:
                 raise NotAuthenticated(Finding("admission.station.unknown", f"there is no station {station_id!r} in the inventory"))
             _check_state(station)
             await self._check_certificate(certificate, station)
-            station = await self._raise_profile(station)
-            await self._ports.store.commit(opened.done())
+            station = await self._record_mutual_tls(opened, station)
             return Admitted(station, caller.actor, SecurityProfile.MUTUAL_TLS, certificate)
 
     async def refuse_handshake(self, *, remote: str, reason: str, certificate_der: bytes | None) -> None:
@@ -105,7 +105,7 @@ class Admission:
             hint="issue the station a certificate of this platform",
         )
         try:
-            async with self._audit.act(act):
+            async with self._audit.act(act, stranger=remote or "unknown"):
                 raise NotAuthenticated(finding)
         except NotAuthenticated:
             return
@@ -116,6 +116,21 @@ class Admission:
         _check_state(station)
         if admitted.certificate is not None:
             await self._check_certificate(admitted.certificate, station)
+            return
+        _check_no_downgrade(station)
+        if station.password_hash != admitted.station.password_hash:
+            raise NotAuthorised(Finding("admission.password.changed", "the station's password was changed since it connected"))
+
+    async def _is_password_right(self, password: str, phc: str) -> bool:
+        if self._waiting >= PASSWORD_CHECKS_WAITING_MAX:
+            message = f"{self._waiting} other connections wait for their passwords to be checked"
+            raise TooMany(Finding("admission.password.busy", message, hint="come back later"), retry_after=RETRY_SECONDS)
+        self._waiting += 1
+        try:
+            async with self._password_checks:
+                return await asyncio.to_thread(_is_any_spelling_valid, password, phc)
+        finally:
+            self._waiting -= 1
 
     async def _lookup(self, station_id: str) -> Station | None:
         try:
@@ -156,26 +171,43 @@ class Admission:
             found.append(
                 _finding("validity", f"the certificate is valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC", "OCPP A00.FR.429")
             )
-        _, event = await self._ports.store.lookup_status(certificate.issuer, certificate.serial)
-        if event is not None and event.kind is not CertificateEventKind.RELEASED:
-            found.append(
-                _finding(
-                    "revoked", f"the certificate was {event.kind} on {event.at:%Y-%m-%d %H:%M} UTC ({event.reason})", "OCPP A00.FR.703"
-                )
-            )
+        found += await self._find_revoked(certificate)
         if found:
             raise NotAuthorised(*found)
 
-    async def _raise_profile(self, station: Station) -> Station:
+    async def _find_revoked(self, certificate: Certificate) -> list[Finding]:
+        """What became of the certificate and of the authorities above it (RFC 5280 6.1.3: a path is as good as its worst part)."""
+        ids, above = [certificate.id], await self._authorities.view(certificate.issuer)
+        while above.authority.parent is not None:
+            ids.append(above.authority.certificate)
+            above = await self._authorities.view(above.authority.parent)
+        events = await self._ports.store.latest_events(ids)
+        return [
+            _finding(
+                "revoked" if event.certificate == certificate.id else "issuer_revoked",
+                f"the certificate{'' if event.certificate == certificate.id else f' of its authority {event.serial:x}'} "
+                f"was {event.kind} on {event.at:%Y-%m-%d %H:%M} UTC ({event.reason})",
+                "OCPP A00.FR.703",
+            )
+            for event in events.values()
+            if event.kind is not CertificateEventKind.RELEASED
+        ]
+
+    async def _record_mutual_tls(self, opened: OpenAct, station: Station) -> Station:
         """The first mutual TLS connection makes mutual TLS the least this station may use (OCPP A05.FR.07)."""
-        if station.security_profile is SecurityProfile.MUTUAL_TLS:
-            return station
-        raised = replace(station, security_profile=SecurityProfile.MUTUAL_TLS)
-        try:
-            await self._ports.store.commit(UpdateStation(raised))
-        except Conflict:
-            return await self._raise_profile(await self._ports.store.get_station(station.id))
-        return replace(raised, version=station.version + 1)
+        for _ in range(RAISE_ATTEMPTS_MAX):
+            if station.security_profile is SecurityProfile.MUTUAL_TLS:
+                await self._ports.store.commit(opened.done())
+                return station
+            raised = replace(station, security_profile=SecurityProfile.MUTUAL_TLS)
+            opened.decision = {"security_profile": {"from": station.security_profile.value, "to": raised.security_profile.value}}
+            try:
+                await self._ports.store.commit(UpdateStation(raised), opened.done())
+            except Conflict:
+                station = await self._ports.store.get_station(station.id)
+                continue
+            return replace(raised, version=station.version + 1)
+        raise Conflict(Finding("inventory.station.busy", f"station {station.id} is being changed by others", hint="try again"))
 
 
 def _actor(station_id: str) -> Actor:
@@ -200,6 +232,23 @@ def _check_state(station: Station) -> None:
                 "admission.station.state", f"the station is {station.state}", hint=f"chargepki station update {station.id} --state active"
             )
         )
+
+
+def _check_no_downgrade(station: Station) -> None:
+    if station.security_profile is SecurityProfile.MUTUAL_TLS:
+        raise NotAuthorised(
+            Finding(
+                "admission.profile.downgrade",
+                "the station has used mutual TLS and may not go back to a password",
+                clause="OCPP A05.FR.07",
+                hint=f"if it lost its key: chargepki station update {station.id} --security-profile 2",
+            )
+        )
+
+
+def _address(remote: str) -> str:
+    """`host:port` without the port."""
+    return remote.rpartition(":")[0] or remote or "unknown"
 
 
 def _parse(certificate_der: bytes) -> x509.Certificate:

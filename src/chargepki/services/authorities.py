@@ -138,11 +138,11 @@ class Authorities:
             template = self._templates[key] = compile_template(profile, _issuer(view, urls))
         return template
 
-    async def bootstrap_development(self, organization: str) -> None:
-        """The hierarchies of a first start: every name says DEVELOPMENT. Goes on where an interrupted start left off."""
+    async def bootstrap(self, organization: str, *, is_development: bool = True) -> None:
+        """The hierarchies of a first start; for development every name says so. Goes on where an interrupted start left off."""
         caller = Caller(SYSTEM, door="system")
         existing = {view.authority.id for view in await self.views()}
-        for new in _development_authorities(organization):
+        for new in _first_authorities(organization, "DEVELOPMENT " if is_development else ""):
             if new.id not in existing:
                 await self.create(caller, new)
 
@@ -265,12 +265,12 @@ def _fault(slug: str, message: str, hint: str) -> Finding:
     return Finding(f"authority.{slug}", message, path=slug, hint=hint)
 
 
-def _development_authorities(organization: str) -> tuple[NewAuthority, ...]:
+def _first_authorities(organization: str, mark: str) -> tuple[NewAuthority, ...]:
     """Two operator hierarchies, since a CSMS serves an ECDSA and an RSA certificate (OCPP A00.FR.318), and a manufacturer's."""
 
     def new(id: str, profile: ProfileId, parent: str | None, spec: KeySpec, name: str) -> NewAuthority:
         above = None if parent is None else AuthorityId(parent)
-        return NewAuthority(AuthorityId(id), profile, above, spec, f"DEVELOPMENT {name}", organization)
+        return NewAuthority(AuthorityId(id), profile, above, spec, f"{mark}{name}", organization)
 
     return (
         new("operator-root", ca_profiles.ROOT_OPERATOR, None, KeySpec.P256, "Operator Root CA"),

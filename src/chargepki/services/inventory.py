@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -27,7 +27,7 @@ from chargepki.core.records import (
 )
 from chargepki.core.secret_text import new_secret
 from chargepki.errors import Conflict, Finding, Refused
-from chargepki.ports import AddEnrolmentToken, AddSecurityEvent, AddStation, Ports, StationChanged, TouchStation, UpdateStation
+from chargepki.ports import AddEnrolmentToken, AddSecurityEvent, AddStation, Change, Ports, StationChanged, TouchStation, UpdateStation
 from chargepki.services.access import ENROLMENT_PREFIX, SECRET_OCTETS
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 
@@ -92,14 +92,14 @@ class Inventory:
         async with self._audit.act(act) as opened:
             if not given:
                 raise Refused.because("inventory.station.unchanged", "the request changes nothing", hint="name a field to change")
-            return await self._rewrite(id, opened, given)
+            return await self._rewrite(id, opened, lambda old: replace(old, **given))  # type: ignore[arg-type]  # typed above
 
     async def set_password(self, caller: Caller, id: StationId) -> str:
         """A fresh Basic password for security profile 2, shown this once; the old one ends."""
         async with self._audit.act(caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", credential="password")) as opened:
             password = self._ports.entropy.octets(PASSWORD_OCTETS).hex()
             hashed = await asyncio.to_thread(hash_password, password, self._ports.entropy.octets(SALT_OCTETS))
-            await self._rewrite(id, opened, {"password_hash": hashed})
+            await self._rewrite(id, opened, lambda old: replace(old, password_hash=hashed))
             return password
 
     async def create_enrolment_token(
@@ -130,18 +130,21 @@ class Inventory:
             await self._ports.store.commit(AddEnrolmentToken(token), opened.done())
             return token, secret
 
-    async def note_boot(self, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str) -> Station:
-        """What a station says of itself (OCPP B01). A first boot makes it active."""
-        return await self._note(
-            station,
-            {
-                "ocpp_version": ocpp_version,
-                "vendor": vendor[:50],
-                "model": model[:50],
-                "firmware": firmware[:50],
-                "state": StationState.ACTIVE,
-            },
-        )
+    async def note_boot(
+        self, caller: Caller, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str
+    ) -> Station:
+        """What a station says of itself (OCPP B01). A first boot makes it active; a boot that changes nothing leaves no entry."""
+        said = {"ocpp_version": ocpp_version, "vendor": vendor[:50], "model": model[:50], "firmware": firmware[:50]}
+
+        def booted(old: Station) -> Station:
+            return replace(old, **said, state=StationState.ACTIVE if old.state is StationState.REGISTERED else old.state)
+
+        old = await self._ports.store.get_station(station)
+        if booted(old) == old:
+            await self.note_seen(station)
+            return old
+        async with self._audit.act(caller.act(Permission.STATION_REPORT, f"station:{station}", **said)) as opened:
+            return await self._rewrite(station, opened, booted, TouchStation(station, self._ports.clock.now()))
 
     async def note_seen(self, station: StationId) -> None:
         await self._ports.store.commit(TouchStation(station, self._ports.clock.now()))
@@ -155,13 +158,14 @@ class Inventory:
         check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
         return await self._ports.store.list_security_events(station, cursor=cursor, limit=limit)
 
-    async def _rewrite(self, id: StationId, opened: OpenAct, given: Mapping[str, object]) -> Station:
+    async def _rewrite(self, id: StationId, opened: OpenAct, change: Callable[[Station], Station], *more: Change) -> Station:
         """Read, change, write against the version that was read; another writer in between means once more."""
         for _ in range(UPDATE_ATTEMPTS_MAX):
             old = await self._ports.store.get_station(id)
-            new = replace(old, **given)  # type: ignore[arg-type]  # the callers' keywords are typed
+            new = change(old)
             try:
-                await self._ports.store.commit(UpdateStation(new), opened.done(before_sha256=_digest(old), after_sha256=_digest(new)))
+                entry = opened.done(before_sha256=_digest(old), after_sha256=_digest(new))
+                await self._ports.store.commit(UpdateStation(new), *more, entry)
             except Conflict:
                 continue
             stored = replace(new, version=old.version + 1)
@@ -169,28 +173,13 @@ class Inventory:
             return stored
         raise Conflict(Finding("inventory.station.busy", f"station {id} is being changed by others", hint="try again"))
 
-    async def _note(self, id: StationId, seen: Mapping[str, object]) -> Station:
-        for _ in range(UPDATE_ATTEMPTS_MAX):
-            old = await self._ports.store.get_station(id)
-            if old.state is not StationState.REGISTERED:
-                seen = {name: value for name, value in seen.items() if name != "state"}
-            new = replace(old, **seen)  # type: ignore[arg-type]  # as above
-            if new == old:
-                await self.note_seen(id)
-                return old
-            try:
-                await self._ports.store.commit(UpdateStation(new), TouchStation(id, self._ports.clock.now()))
-            except Conflict:
-                continue
-            return replace(new, version=old.version + 1)
-        raise Conflict(Finding("inventory.station.busy", f"station {id} is being changed by others", hint="try again"))
-
 
 def _parse_operator(text: str) -> str:
-    if not 0 < len(text) <= UPPER_BOUND["O"] or not text.isprintable():
+    # RFC 5280 7.1: blanks at the ends and runs of blanks do not count when names are compared.
+    if not 0 < len(text) <= UPPER_BOUND["O"] or not text.isprintable() or text != " ".join(text.split()):
         raise Refused.because(
             "inventory.operator",
-            f"an operator's name has 1 to {UPPER_BOUND['O']} printable characters",
+            f"an operator's name has 1 to {UPPER_BOUND['O']} printable characters, and single blanks between them only",
             path="operator",
             clause="OCPP A00.FR.509",
         )

@@ -25,7 +25,8 @@ from chargepki.core.records import (
     Outcome,
     Page,
 )
-from chargepki.errors import Finding, Refused, refuse_errors
+from chargepki.core.revocation import RevocationReason
+from chargepki.errors import Finding, NotAuthorised, Refused, refuse_errors
 from chargepki.ports import PAGE_SIZE_MAX, CloseIntent, Ports
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities, IssuerView
@@ -38,6 +39,8 @@ REPEAT_WINDOW: Final = timedelta(hours=24)
 # Two signatures never take this long; an older intent without a certificate was cut off.
 _PLATFORM: Final = Caller(SYSTEM, door="system")
 INTENT_GRACE: Final = timedelta(minutes=1)
+REVOKED_PAGES_MAX: Final = 4  # of one key's revoked certificates: 2,000 renewals
+_COMPROMISED: Final = frozenset({RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE, RevocationReason.AA_COMPROMISE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +113,22 @@ class Issuance:
         return tuple(found)
 
     async def export_pkcs12(self, caller: Caller, id: CertificateId, passphrase: bytes) -> bytes:
-        """Key, certificate and chain, sealed with `passphrase`; only where the platform made the key."""
-        async with self._audit.act(caller.act(Permission.CERTIFICATE_ISSUE, f"certificate:{id}", export="pkcs12")) as opened:
+        """Key, certificate and chain, sealed with `passphrase`; only where the platform made the key, and not for itself."""
+        async with self._audit.act(caller.act(Permission.CERTIFICATE_EXPORT_KEY, f"certificate:{id}", export="pkcs12")) as opened:
             certificate = await self._ports.store.get_certificate(id)
             if certificate.key is None:
                 raise Refused.because(
                     "certificate.key.not_ours",
                     "the platform never had this certificate's private key",
                     hint="its holder can make the PKCS#12 file",
+                )
+            if certificate.requested_by == SYSTEM.id:
+                raise NotAuthorised(
+                    Finding(
+                        "certificate.key.platform",
+                        "this is a key of the platform itself: it stays in the vault",
+                        hint="order a certificate for the other server with a key of its own",
+                    )
                 )
             key_pem = await self._ports.vault.export(certificate.key, passphrase)
             chain = await self.chain_of(certificate)
@@ -186,12 +197,25 @@ class Issuance:
             return None
         if owner != granted.owner:
             raise Refused(_foreign_key(granted))
+        await self._check_uncompromised(spki_sha256)
         if order.enrolment_token and granted.changes:
             return None  # a fresh token asks for a fresh certificate
         query = CertificateQuery(station=order.station, profile=order.profile, state="valid", spki_sha256=spki_sha256)
         page = await self._ports.store.list_certificates(query, now=self._ports.clock.now(), limit=1)
         fresh = [c for c in page.items if self._ports.clock.now() - c.issued_at < REPEAT_WINDOW and c.subject == str(granted.name)]
         return fresh[0] if fresh and (order.issuer in (None, fresh[0].issuer)) else None
+
+    async def _check_uncompromised(self, spki_sha256: bytes) -> None:
+        """A key that was once reported stolen stays so, whatever certificate it asks for."""
+        query, cursor = CertificateQuery(state="revoked", spki_sha256=spki_sha256), ""
+        for _ in range(REVOKED_PAGES_MAX):
+            page = await self._ports.store.list_certificates(query, now=self._ports.clock.now(), cursor=cursor, limit=PAGE_SIZE_MAX)
+            events = await self._ports.store.latest_events([certificate.id for certificate in page.items])
+            if any(event.reason in _COMPROMISED for event in events.values()):
+                raise Refused(_compromised_key())
+            if not (cursor := page.next):
+                return
+        raise Refused(_compromised_key())  # so many revocations of one key: nobody will look through them all
 
     async def _choose_issuer(self, order: CertificateOrder, profile: Profile, spec: KeySpec) -> IssuerView:
         views = await self._authorities.views()
@@ -283,6 +307,16 @@ def _foreign_key(granted: Grant) -> Finding:
         path="csr.spki",
         clause="OCPP A00.FR.427",
         hint="two devices with one key are clones: make a fresh key pair on this one and look into the other",
+    )
+
+
+def _compromised_key() -> Finding:
+    return Finding(
+        "registration.key.compromised",
+        "a certificate of this public key was revoked because the key was compromised",
+        path="csr.spki",
+        clause="RFC 5280 5.3.1",
+        hint="make a fresh key pair on the device",
     )
 
 

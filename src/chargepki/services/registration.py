@@ -43,11 +43,12 @@ class Registration:
 
     async def grant(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
         """Names and conditions for this order, before its CSR has been read. `Refused` with every finding."""
+        _check_kind(caller, order, profile)
         match profile.profile.subject_kind:
             case SubjectKind.STATION:
                 granted = await self._grant_station(caller, order)
             case SubjectKind.HOST:
-                granted = self._grant_host(order, profile)
+                granted = self._grant_host(caller, order, profile)
             case SubjectKind.PARTY:
                 granted = self._grant_party(order)
             case SubjectKind.RESPONDER if caller.actor.kind is ActorKind.SYSTEM:
@@ -123,7 +124,7 @@ class Registration:
             raise NotAuthorised(*found)
         return token
 
-    def _grant_host(self, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
+    def _grant_host(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
         if not order.host:
             raise Refused.because("registration.host.missing", "the order names no host", path="host", hint="--host csms.example.org")
         if len(order.alt_hosts) > ALT_HOSTS_MAX:
@@ -132,6 +133,8 @@ class Registration:
         names, addresses = _split_alt_hosts(order.alt_hosts)
         suffixes = profile.host_suffixes
         outside = [name for name in (host, *names) if suffixes is not None and not any(_is_below(name, suffix) for suffix in suffixes)]
+        if caller.actor.kind is not ActorKind.SYSTEM:  # an address is below no name; the platform's own listeners have them all the same
+            outside += [str(ipaddress.ip_address(address)) for address in addresses if suffixes is not None]
         if outside and suffixes is not None:
             allowed = ", ".join(sorted(suffixes))
             raise Refused(*(Finding("registration.host.outside", f"{name} is not below {allowed}", path="host") for name in outside))
@@ -150,6 +153,17 @@ class Registration:
             common_name = parse_serial_number(common_name)
         name = Name.of(("O", organization), ("CN", common_name))
         return Grant(name, AltNames(), f"party:{organization}/{common_name}", None, {"organization": organization})
+
+
+def _check_kind(caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> None:
+    """A station, or who holds its token, asks for a station's certificate and for nothing else."""
+    if profile.profile.subject_kind is SubjectKind.STATION:
+        return
+    if caller.actor.kind is ActorKind.STATION:
+        message = f"{caller.actor.id} may ask for its own certificate only, and {order.profile} speaks for none"
+        raise NotAuthorised(Finding("registration.kind.station", message, path="profile", hint="ocpp/station"))
+    if order.enrolment_token:
+        raise NotAuthorised(_token_fault("profile", f"an enrolment token is never for {order.profile}", order))
 
 
 def _check_speaks_for(caller: Caller, station: StationId) -> None:

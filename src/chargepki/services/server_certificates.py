@@ -57,7 +57,8 @@ class ServerCertificates:
         query = CertificateQuery(profile=profile, state="valid", text=self._names.hosts[0])
         page = await self._ports.store.list_certificates(query, now=now, limit=CANDIDATES_MAX)
         for certificate in page.items:
-            if certificate.key is None or is_due(certificate, now) or not _fits(certificate, self._names):
+            is_own = certificate.requested_by == SYSTEM.id  # not one that somebody ordered in our name and may hold the key of
+            if not is_own or certificate.key is None or is_due(certificate, now) or not _fits(certificate, self._names):
                 continue
             if (await self._ports.vault.get(certificate.key)).spec is key_spec:
                 return certificate

@@ -69,6 +69,8 @@ class Load:
     seconds: float = 0.0
     _connections: "list[_Connection]" = field(default_factory=list)
     _next: int = 0
+    _awaited: int = -1
+    _reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.requests)
@@ -92,6 +94,13 @@ class Load:
         await asyncio.gather(*(connection.ended for connection in self._connections))
         self.seconds = loop.time() - started
 
+    async def wait_for(self, answers: int) -> None:
+        """Returns as soon as so many answers have come. One at a time may wait."""
+        self._awaited = answers
+        if self.answered < answers:
+            self._reached.clear()
+            await self._reached.wait()
+
     def take(self) -> tuple[int, bytes] | None:
         """The next request and its place, None when all are sent."""
         if self._next == len(self.requests):
@@ -105,6 +114,8 @@ class Load:
         self.in_flight -= 1
         self.answered += 1
         self.answers[place] = answer
+        if self.answered == self._awaited:
+            self._reached.set()
 
     def cut(self) -> None:
         self.in_flight -= 1

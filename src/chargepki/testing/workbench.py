@@ -45,7 +45,7 @@ async def open_workbench(directory: Path, *, url: str = "", organization: str = 
     settings = Settings(organization, lambda: StatusUrls("http://127.0.0.1:8080"), ServerNames(("localhost",), ("127.0.0.1",)))
     services = compose(ports, settings)
     try:
-        await services.authorities.bootstrap_development(organization)
+        await services.authorities.bootstrap(organization)
         yield Workbench(ports, services, clock)
     finally:
         await store.close()

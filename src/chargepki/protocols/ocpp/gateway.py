@@ -6,13 +6,13 @@ from typing import Final
 
 import structlog
 
+from chargepki.core.rates import RateWindow
 from chargepki.core.records import CertificateEventKind, CertificateId, StationId, StationState
 from chargepki.errors import Broken, NotFound
 from chargepki.ports import CertificateStatusChanged, Event, StationChanged
 from chargepki.protocols.ocpp.actions.context import NoAnswer
 from chargepki.protocols.ocpp.canonical import Outcome
 from chargepki.protocols.ocpp.certificates import ask_for_request
-from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.security_events import GatewayEvent
 from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.session import CloseCode, Disconnected, Session, SessionView

@@ -13,11 +13,11 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from chargepki.core.identifiers.station import parse_station_id
+from chargepki.core.rates import RateWindow
 from chargepki.core.records import StationId
 from chargepki.core.tls_peer import TlsPeer, tls_peer
 from chargepki.errors import Broken, NotAuthenticated, NotFound, Refused, TooMany
 from chargepki.protocols.ocpp.gateway import Gateway
-from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.session import CloseCode, Disconnected, Session
 from chargepki.protocols.ocpp.versions.registry import find_dialect

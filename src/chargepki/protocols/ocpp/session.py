@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from chargepki.core.rates import RateWindow
 from chargepki.core.records import CertificateId, SecurityProfile, Station, StationId
 from chargepki.errors import Broken, ChargePkiError, NotAuthenticated, NotAuthorised, Refused
 from chargepki.protocols.ocpp.actions import registry
 from chargepki.protocols.ocpp.actions.context import Context, NoAnswer
 from chargepki.protocols.ocpp.canonical import Command, Outcome
 from chargepki.protocols.ocpp.certificates import guide
-from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.schemas import check_request, check_response
 from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.versions.dialect import Dialect

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from chargepki.core.access.decide import SYSTEM
 from chargepki.core.bundle import OcppVersion
+from chargepki.core.rates import RateWindow
 from chargepki.core.records import SecurityEvent, Station
 from chargepki.errors import ChargePkiError
 from chargepki.protocols.ocpp.canonical import Command, Outcome, Reply
-from chargepki.protocols.ocpp.rates import RateWindow
 from chargepki.protocols.ocpp.security_events import GatewayEvent, is_critical
 from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.services.admission import Admitted
