@@ -313,6 +313,8 @@ def _write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         os.fchmod(descriptor, 0o600)
         file.write(text)
+        file.flush()
+        os.fsync(descriptor)  # what is committed next would otherwise outlive it in a power cut
 
 
 def _report_deaf_listener(event: Event, error: ChargePkiError) -> None:

@@ -93,7 +93,7 @@ class CertificateDetail(CertificateView):
 
 
 class IssuedView(View):
-    """`chain` is PEM: leaf first, then the sub-CAs, the root with `?include_root=true` alone. `entry` is the audit entry, null for a repeat."""
+    """`chain` is PEM: leaf first, then the sub-CAs, and the root with `?include_root=true`. `entry` is null for a repeat."""
 
     certificate: CertificateView
     chain: str

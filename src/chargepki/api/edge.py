@@ -1,6 +1,7 @@
 """The outer layer of the API, pure ASGI: request id, who is asking, how much is read, headers of every answer."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -48,7 +49,7 @@ class Edge:
 
     async def _admit(self, scope: Scope, receive: Receive, request_id: str) -> Receive:
         headers = Headers(scope=scope)
-        bearer = _parse_bearer(headers.get("authorization", ""))
+        bearer = _parse_bearer(headers.getlist("authorization"))
         actor = await self._services.access.authenticate(bearer)
         body = await _read_body(scope, headers, receive, self._limit(scope["path"]))
         remote = scope["client"][0] if scope.get("client") else ""
@@ -61,8 +62,9 @@ class Edge:
         return limits.inspection_octets if path == "/api/v1/inspections" else limits.body_octets
 
 
-def _parse_bearer(value: str) -> str:
-    scheme, _, token = value.partition(" ")
+def _parse_bearer(values: Sequence[str]) -> str:
+    """The token. Two headers are none: a proxy in front may have looked at the other one (RFC 9110 5.3)."""
+    scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
     if scheme.lower() != "bearer" or not token or len(token) > BEARER_CHARS_MAX or not token.isascii():
         hint = "send 'Authorization: Bearer <token>'; chargepki token create makes one"
         raise NotAuthenticated(Finding("access.token.missing", "there is no bearer token in this request", hint=hint))

@@ -55,7 +55,9 @@ async def list_intents(desk: Desk) -> None:
     if desk.is_json:
         desk.out.json(found)
         return
-    rows = [(minute(i.created_at), i.issuer, serial_groups(i.serial, whole=True), i.profile, i.station or "", i.requested_by) for i in found]
+    rows = [
+        (minute(i.created_at), i.issuer, serial_groups(i.serial, whole=True), i.profile, i.station or "", i.requested_by) for i in found
+    ]
     desk.out.table(
         ("TIME", "ISSUER", "SERIAL", "PROFILE", "STATION", "FOR"),
         rows,

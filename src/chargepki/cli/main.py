@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ChargePkiError as error:  # of commands that run the platform in this process
         from chargepki.cli.output import Output
 
-        Output(is_json=False).failure(error, "")
+        Output(is_json="--json" in given).failure(error, "")
         return exit_code_of(error)
     except Exception as bug:  # the composition root of the command line: whatever is left is our bug
         if "--debug" in given:

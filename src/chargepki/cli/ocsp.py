@@ -51,7 +51,7 @@ async def check_status(
     from chargepki.cli.checks import SECONDS
 
     async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as http:
-        chain = await _find_chain(desk, certificate, issuer, http)
+        chain = await _find_chain(desk, certificate, issuer, http, is_file=_is_file(certificate))
         verdict = await _ask(http, *chain, responder=responder, nonce=os.urandom(NONCE_OCTETS) if nonce else b"")
     if desk.is_json:
         desk.out.json(verdict)
@@ -61,14 +61,18 @@ async def check_status(
         raise typer.Exit(1)
 
 
-async def _find_chain(desk: Desk, name: str, issuer: str, http: object) -> "tuple[x509.Certificate, x509.Certificate]":
+def _is_file(name: str) -> bool:
+    return name == "-" or Path(name).is_file()
+
+
+async def _find_chain(desk: Desk, name: str, issuer: str, http: object, *, is_file: bool) -> "tuple[x509.Certificate, x509.Certificate]":
     """The certificate and its issuer."""
     from cryptography.x509.oid import AuthorityInformationAccessOID
 
     from chargepki.cli.cert import find_certificate
     from chargepki.cli.checks import access_url, fetch
 
-    if Path(name).is_file():
+    if is_file:
         found = _read(read_input(name))
     else:
         async with desk.client() as client:
@@ -89,7 +93,8 @@ def _read(octets: bytes) -> "list[x509.Certificate]":
     try:
         return [x509.load_der_x509_certificate(blob.der) for blob in parse_any(octets, octets_max=FILE_OCTETS_MAX)]
     except ValueError as error:
-        raise Refused.because("cli.certificate", f"this is no certificate: {error}", hint="chargepki inspect FILE says what it is") from error
+        hint = "chargepki inspect FILE says what it is"
+        raise Refused.because("cli.certificate", f"this is no certificate: {error}", hint=hint) from error
 
 
 async def _ask(http: object, leaf: "x509.Certificate", issuer: "x509.Certificate", *, responder: str, nonce: bytes) -> Verdict:
@@ -141,9 +146,7 @@ def _is_signed_for(answer: "ocsp.OCSPResponse", issuer: "x509.Certificate") -> b
             signer.verify_directly_issued_by(issuer)
             if ExtendedKeyUsageOID.OCSP_SIGNING not in signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value:
                 return False
-        return algorithm is not None and is_signature_valid(
-            signer.public_key(), algorithm, answer.signature, answer.tbs_response_bytes
-        )
+        return algorithm is not None and is_signature_valid(signer.public_key(), algorithm, answer.signature, answer.tbs_response_bytes)
     except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
         return False
 

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,16 @@ from chargepki.node import Node, running_node
 from chargepki.testing.fleet import running_fleet
 
 
-def serve(data: Path, overrides: Mapping[str, Any], *, stations: int = 0) -> None:
+def serve(data: Path, overrides: Mapping[str, Any], *, stations: int = 0, is_json: bool = False) -> None:
     """Returns after SIGINT or SIGTERM, when everything is closed."""
     harden_process()
     configure_logs()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    uvloop.run(_run(load_config(data, overrides=overrides), stations))
+    uvloop.run(_run(load_config(data, overrides=overrides), stations, is_json))
 
 
-async def _run(config: Config, stations: int) -> None:
-    stop, output = asyncio.Event(), Output(is_json=False)
+async def _run(config: Config, stations: int, is_json: bool) -> None:
+    stop, output = asyncio.Event(), Output(is_json=is_json)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
@@ -44,6 +46,11 @@ async def _run(config: Config, stations: int) -> None:
 async def _greet(node: Node, output: Output) -> None:
     """Where it listens, what to trust, what to do next."""
     endpoints, data = node.endpoints, node.config.data_dir
+    if output.is_json:
+        roots = [{"id": r.authority.id, "sha256": hashlib.sha256(r.certificate_der).hexdigest()} for r in await node.roots()]
+        output.json({**asdict(endpoints), "is_new": node.is_new, "roots": roots})
+        sys.stdout.flush()
+        return
     if node.is_new:
         mark = " It is for DEVELOPMENT: the name of every authority says so." if node.config.pki.development else ""
         output.line(f"A new platform was made.{mark}")

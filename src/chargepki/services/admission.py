@@ -34,9 +34,7 @@ PASSWORD_CHECKS_WAITING_MAX: Final = 200  # some four seconds of work; who comes
 RETRY_SECONDS: Final = 5
 _NO_PASSWORD: Final = "-"  # noqa: S105  # compared like any other, so that an unknown station costs the same time
 RAISE_ATTEMPTS_MAX: Final = 5  # two writers at once are rare; five in a row are a fault
-_STATION_SCOPES: Final = frozenset(
-    {Permission.STATION_CONNECT.value, Permission.STATION_REPORT.value, Permission.CERTIFICATE_ISSUE.value}
-)
+_STATION_SCOPES: Final = frozenset({Permission.STATION_CONNECT.value, Permission.STATION_REPORT.value, Permission.CERTIFICATE_ISSUE.value})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from chargepki.core.records import AuthorityId
 ANSWERS_MAX: Final = 100_000  # certificates with a kept answer: about 1 KiB each
 REQUESTS_MAX: Final = 100_000  # request spellings that lead to one: about 200 octets each
 
+REQUEST_KEPT_OCTETS_MAX: Final = 256  # a request for one certificate has 70 to 200; who pads it fills nobody's memory
+
 Subject = tuple[AuthorityId, int]
 
 
@@ -113,6 +115,8 @@ class AnswerCache:
         _end(self._by_subject.pop(subject, {}))
 
     def _remember(self, request: bytes, kept: _Kept) -> None:
+        if len(request) > REQUEST_KEPT_OCTETS_MAX:
+            return
         self._by_request[request] = kept
         while len(self._by_request) > self.requests_max:
             self._by_request.popitem(last=False)

@@ -12,7 +12,7 @@ from chargepki.core.audit import Act, assemble_entry
 from chargepki.core.canonical_json import JsonValue
 from chargepki.core.rates import RateWindow
 from chargepki.core.records import AuditEntry, AuditId, Outcome, Page
-from chargepki.errors import Broken, Finding, Refused
+from chargepki.errors import Broken, Conflict, Finding, Refused
 from chargepki.ports import AppendAudit, Ports
 
 # A minute's worth. A fleet behind one address that was shut out shows itself in far fewer; a flood would fill the disk with the same.
@@ -105,8 +105,8 @@ class AuditTrail:
                 await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, *refusal.findings)))
             raise
         except Broken as broken:
-            # The store may be what broke: the caller hears of that first.
-            with suppress(Broken):
+            # The store may be what broke: the caller hears of that first. `Conflict`: the effect was committed after all, with its entry.
+            with suppress(Broken, Conflict):
                 await self._ports.store.commit(opened.ended(Outcome.BROKEN, (Finding("platform.broken", str(broken), hint=broken.hint),)))
             raise
 

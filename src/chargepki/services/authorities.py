@@ -88,6 +88,7 @@ class Authorities:
         self._views: dict[AuthorityId, IssuerView] = {}
         self._templates: dict[tuple[ProfileId, AuthorityId, str], Template] = {}
         self._loaded_at: datetime | None = None
+        self._changes = 0  # status changes heard of: a load that one overtook is already out of date
         ports.notifier.subscribe(self._on_event)
 
     async def create(self, caller: Caller, new: NewAuthority) -> Authority:
@@ -187,9 +188,11 @@ class Authorities:
     def _on_event(self, event: Event) -> None:
         """A revoked sub-CA issues nothing from here on: its state is read again before the next use."""
         if isinstance(event, CertificateStatusChanged):
+            self._changes += 1
             self._loaded_at = None
 
     async def _load(self) -> None:
+        changes = self._changes
         certificates: dict[AuthorityId, Certificate] = {}
         views: dict[AuthorityId, IssuerView] = {}
         for authority in await self._ports.store.list_authorities():
@@ -199,7 +202,7 @@ class Authorities:
             certificates[authority.id] = await self._ports.store.get_certificate(authority.certificate)
             above = views[authority.parent].chain if authority.parent is not None else ()
             views[authority.id] = _view(authority, certificates[authority.id], above)
-        self._views, self._loaded_at = views, self._ports.clock.now()
+        self._views, self._loaded_at = views, self._ports.clock.now() if changes == self._changes else None
 
 
 def _view(authority: Authority, certificate: Certificate, chain_above: tuple[bytes, ...]) -> IssuerView:

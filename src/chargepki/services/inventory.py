@@ -130,14 +130,13 @@ class Inventory:
             await self._ports.store.commit(AddEnrolmentToken(token), opened.done())
             return token, secret
 
-    async def note_boot(
-        self, caller: Caller, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str
-    ) -> Station:
+    async def note_boot(self, caller: Caller, station: StationId, *, ocpp_version: str, vendor: str, model: str, firmware: str) -> Station:
         """What a station says of itself (OCPP B01). A first boot makes it active; a boot that changes nothing leaves no entry."""
         said = {"ocpp_version": ocpp_version, "vendor": vendor[:50], "model": model[:50], "firmware": firmware[:50]}
 
         def booted(old: Station) -> Station:
-            return replace(old, **said, state=StationState.ACTIVE if old.state is StationState.REGISTERED else old.state)
+            state = StationState.ACTIVE if old.state is StationState.REGISTERED else old.state
+            return replace(old, state=state, **said)  # type: ignore[arg-type]  # its keys are fields of text
 
         old = await self._ports.store.get_station(station)
         if booted(old) == old:

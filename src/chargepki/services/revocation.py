@@ -95,7 +95,7 @@ class Revocation:
     async def _revoke(self, opened: OpenAct, certificate: Certificate, reason: RevocationReason, note: str) -> CertificateEvent:
         last = await self._last_event(certificate.id)
         kind = CertificateEventKind.HELD if reason is RevocationReason.CERTIFICATE_HOLD else CertificateEventKind.REVOKED
-        _check_transition(last, kind)
+        self._check_transition(certificate, last, kind)
         authority = next((a for a in await self._ports.store.list_authorities() if a.certificate == certificate.id), None)
         found = (*_find_faults(authority, reason, note), *self._find_notices(certificate))
         opened.findings = refuse_errors(found)
@@ -133,6 +133,22 @@ class Revocation:
             note,
         )
 
+    def _check_transition(self, certificate: Certificate, last: CertificateEvent | None, kind: CertificateEventKind) -> None:
+        if last is None or last.kind is CertificateEventKind.RELEASED:
+            return
+        if last.kind is CertificateEventKind.HELD and kind is CertificateEventKind.REVOKED:
+            return
+        # Told again: a commit whose answer was lost stands in the store, and nobody here has heard of it yet.
+        self._ports.notifier.publish(CertificateStatusChanged(last, certificate.station))
+        since = last.at.strftime("%Y-%m-%d %H:%M UTC")
+        raise Conflict(
+            Finding(
+                f"revocation.already_{last.kind}",
+                f"the certificate is {last.kind} since {since} ({last.reason})",
+                hint="nothing to do: OCSP and the CRL say so",
+            )
+        )
+
     async def _last_event(self, id: CertificateId) -> CertificateEvent | None:
         return (await self._ports.store.latest_events((id,))).get(id)
 
@@ -153,21 +169,6 @@ class Revocation:
             if not cursor:
                 break
         return count
-
-
-def _check_transition(last: CertificateEvent | None, kind: CertificateEventKind) -> None:
-    if last is None or last.kind is CertificateEventKind.RELEASED:
-        return
-    if last.kind is CertificateEventKind.HELD and kind is CertificateEventKind.REVOKED:
-        return
-    since = last.at.strftime("%Y-%m-%d %H:%M UTC")
-    raise Conflict(
-        Finding(
-            f"revocation.already_{last.kind}",
-            f"the certificate is {last.kind} since {since} ({last.reason})",
-            hint="nothing to do: OCSP and the CRL say so",
-        )
-    )
 
 
 def _find_faults(authority: Authority | None, reason: RevocationReason, note: str) -> tuple[Finding, ...]:

@@ -1,9 +1,11 @@
 """The story, played once on real sockets: from a password to mutual TLS, and out again when the certificate is revoked."""
 
 import asyncio
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +15,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from rich.console import Console
+from rich.markup import escape
 
 from chargepki.client.client import Client
 from chargepki.core.bundle import OcppVersion
 from chargepki.errors import ChargePkiError, Refused
 from chargepki.testing.server import ServerProcess, running_server
-from chargepki.testing.station.link import ConnectionEnded, UpgradeRefused
+from chargepki.testing.station.identity import StationCertificate
+from chargepki.testing.station.link import ConnectionEnded, HandshakeFailed, UpgradeRefused
 from chargepki.testing.station.simulator import StationSimulator
 
 CLOSE_SECONDS_MAX: Final = 5.0  # from the revocation to the closed connection, and to a CRL that says so
@@ -34,12 +38,14 @@ class _Stage:
     """Prints each step with what it proved."""
 
     console: Console
+    steps: list[dict[str, object]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     step: int = 0
 
     def proved(self, what: str, *facts: str) -> None:
         self.step += 1
         elapsed = time.monotonic() - self.started
+        self.steps.append({"step": self.step, "proved": what, "facts": facts, "seconds": round(elapsed, 2)})
         self.console.print(f"[bold green]✔[/] [bold]{self.step:2}  {what}[/]  [dim]{elapsed:.1f} s[/]")
         for fact in facts:
             self.console.print(f"       {fact}", highlight=False)
@@ -50,7 +56,7 @@ class _Stage:
 
 def run_demo() -> int:
     """Plays the story; 0 when every step held."""
-    console = Console()
+    console = Console(soft_wrap=not sys.stdout.isatty())  # a log keeps each fact on one line
     try:
         asyncio.run(_play(_Stage(console)))
     except (ChargePkiError, TimeoutError) as error:
@@ -137,7 +143,7 @@ async def _revoke(stage: _Stage, client: Client, server: ServerProcess, station:
     try:
         await station.connect_mutual_tls()
     except (UpgradeRefused, ConnectionEnded) as refused:
-        reason = await _reason_in_audit(client, station.station_id)
+        reason = await _reason_in_audit(client, f"station:{station.station_id}")
         stage.proved("it may not come back", f"{refused}", f"logged: {reason}")
         return
     raise DemoFailed("the revoked certificate still opens a connection")
@@ -174,12 +180,43 @@ async def _show_refusals(stage: _Stage, client: Client, server: ServerProcess) -
             continue
         raise DemoFailed(f"{what} was not refused")
     async with StationSimulator("CS-16", server.ocpp, server.operator_roots_pem(), serial_number="SN-00016") as station:
-        try:
-            await station.connect_basic("wrong password, 20+ ")
-        except UpgradeRefused as refused:
-            stage.proved("a wrong password: refused", f"HTTP {refused.status}")
-            return
+        await _show_wrong_password(stage, station)
+        await _show_foreign_certificate(stage, client, station)
+
+
+async def _show_wrong_password(stage: _Stage, station: StationSimulator) -> None:
+    try:
+        await station.connect_basic("wrong password, 20+ ")
+    except UpgradeRefused as refused:
+        stage.proved("a wrong password: refused", f"HTTP {refused.status}")
+        return
     raise DemoFailed("a wrong password opened a connection")
+
+
+async def _show_foreign_certificate(stage: _Stage, client: Client, station: StationSimulator) -> None:
+    """A perfect copy of the station's certificate, except that another CA signed it."""
+    key = await asyncio.to_thread(_new_key)
+    name = x509.Name(
+        [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, OPERATOR), x509.NameAttribute(x509.NameOID.COMMON_NAME, "SN-00016")]
+    )
+    now = datetime.now(UTC)
+    forged = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Somebody else's CA")]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+        .sign(await asyncio.to_thread(_new_key), hashes.SHA256())
+    )
+    try:
+        await station.connect_mutual_tls(StationCertificate(key, (forged,)))
+    except (HandshakeFailed, ConnectionEnded) as refused:
+        reason = await _reason_in_audit(client, "handshake:*")
+        stage.proved("a client certificate of somebody else's CA: refused in the handshake", str(refused), f"logged: {reason}")
+        return
+    raise DemoFailed("a foreign client certificate opened a connection")
 
 
 async def _find(client: Client, leaf: x509.Certificate) -> str:
@@ -214,8 +251,8 @@ async def _wait_for_crl(leaf: x509.Certificate, issuer: x509.Certificate, since:
     raise DemoFailed(f"the CRL does not list the certificate after {CLOSE_SECONDS_MAX:.0f} s")
 
 
-async def _reason_in_audit(client: Client, station: str) -> str:
-    async for entry in client.audit_entries.list(object=f"station:{station}", outcome="refused"):
+async def _reason_in_audit(client: Client, object: str) -> str:
+    async for entry in client.audit_entries.list(object=object, outcome="refused"):
         findings = entry.body["findings"]
         return "; ".join(f"{finding['code']}: {finding['message']}" for finding in findings)
     raise DemoFailed("the refusal is not in the audit trail")

@@ -18,7 +18,8 @@ from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocpp.session import CloseCode, Disconnected, Session, SessionView
 
 SIGNINGS_PER_HOUR_MAX: Final = 12  # one station; A02.FR.18 doubles the wait between retries, so a healthy one stays far below
-STATIONS_REMEMBERED_MAX: Final = 50_000  # for the limit above
+EVENTS_PER_MINUTE_MAX: Final = 60  # one station; each is kept for good, and a healthy one reports a few a day
+STATIONS_REMEMBERED_MAX: Final = 50_000  # for the limits above
 
 _log = structlog.get_logger(__name__)
 _ENDED: Final = (CertificateEventKind.REVOKED, CertificateEventKind.HELD)
@@ -28,6 +29,7 @@ _SHUT_OUT: Final = (StationState.SUSPENDED, StationState.DECOMMISSIONED)
 class Gateway:
     def __init__(self, services: OcppServices) -> None:
         self.signing_rate = RateWindow(limit=SIGNINGS_PER_HOUR_MAX, seconds=3600, keys_max=STATIONS_REMEMBERED_MAX)
+        self.event_rate = RateWindow(limit=EVENTS_PER_MINUTE_MAX, seconds=60, keys_max=STATIONS_REMEMBERED_MAX)
         self.orders: set[asyncio.Task[object]] = set()
         self._by_station: dict[StationId, Session] = {}
         self._by_certificate: dict[CertificateId, Session] = {}

@@ -7,9 +7,11 @@ from chargepki.core.bundle import OcppVersion
 
 DISCARDED_RENEWED_CERTIFICATE: Final = "DiscardedRenewedClientCertificate"  # OCPP A02.FR.29
 
+GATEWAY_PREFIX: Final = "gateway."
+
 
 class GatewayEvent(StrEnum):
-    """What the gateway itself records of a station, beside what the station reports."""
+    """What the gateway itself records of a station, beside what the station reports. All begin with `GATEWAY_PREFIX`."""
 
     DUPLICATE_CONNECTION = "gateway.duplicate_connection"
     CERTIFICATE_INSTALLED = "gateway.certificate_installed"  # tech_info: the certificate's id

@@ -88,6 +88,7 @@ class OcppApp:
             self._services,
             remote=_remote(scope),
             signing_rate=self.gateway.signing_rate,
+            event_rate=self.gateway.event_rate,
             orders=self.gateway.orders,
         )
         await self.gateway.serve(session)

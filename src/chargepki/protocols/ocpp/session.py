@@ -98,9 +98,10 @@ class Session:
         *,
         remote: str,
         signing_rate: RateWindow,
+        event_rate: RateWindow,
         orders: set["asyncio.Task[object]"],
     ) -> None:
-        self.context = Context(services, admitted, dialect.version, remote, self.ask, signing_rate, orders, admitted.station)
+        self.context = Context(services, admitted, dialect.version, remote, self.ask, signing_rate, event_rate, orders, admitted.station)
         self.connected_at = services.clock.now()
         self._channel, self._dialect, self._services = channel, dialect, services
         self._inbox: asyncio.Queue[Call] = asyncio.Queue(INBOX_MAX)

@@ -7,7 +7,12 @@ from chargepki.protocols.ocpp.canonical import BootAccepted, BootNotification
 async def handle(context: Context, message: BootNotification) -> Answer:
     services = context.services
     context.station = await services.inventory.note_boot(
-        context.caller(), context.station.id, ocpp_version=context.version.value, vendor=message.vendor, model=message.model, firmware=message.firmware
+        context.caller(),
+        context.station.id,
+        ocpp_version=context.version.value,
+        vendor=message.vendor,
+        model=message.model,
+        firmware=message.firmware,
     )
 
     async def note_booted() -> None:

@@ -50,6 +50,7 @@ class Context:
     remote: str
     ask: Ask
     signing_rate: RateWindow  # by station, over all its connections
+    event_rate: RateWindow  # likewise, for the security events it reports
     orders: set["asyncio.Task[object]"]  # issuance under way; a dropped connection does not stop it half-way
     station: Station  # as last heard of
     booted: asyncio.Event = field(default_factory=asyncio.Event)
