@@ -6,7 +6,6 @@ import random
 import resource
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from chargepki.client.client import Client
 from chargepki.ports import PAGE_SIZE_MAX
 from chargepki.testing.csrs import make_csrs
 from chargepki.testing.load import Load, Target, connected_load, spell_request
+from chargepki.testing.process_use import read_use
 from chargepki.testing.server import ServerProcess, running_server, start_server
 
 ROUNDS = 10
 ROUNDS_ON_POSTGRES = 2
 REQUESTS = 1000  # each on a connection of its own, so that all of them wait for an answer at the same time
-ANSWERS_MIN, ANSWERS_MAX = 20, 950  # of one round, when the server is killed
-ROUND_SECONDS_MAX = 60
+ANSWERS_MAX = 950  # of one round, when the server is killed
 DESCRIPTORS = 4 * REQUESTS
 REVOKED = 25
 PROFILE = "backend/mtls-client"
@@ -49,53 +48,55 @@ def spell_orders(server: ServerProcess, target: Target, round_number: int) -> li
     return [spell_request("POST", "/api/v1/certificates", target, headers, json.dumps(order).encode()) for order in orders]
 
 
-async def kill_in_the_middle(server: ServerProcess, load: Load, *, answers: int, seconds: float) -> None:
-    """SIGKILL after so many answers or so many seconds, whatever comes first; all other requests have been sent and wait."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(load.wait_for(answers), seconds)
+async def kill_in_the_middle(server: ServerProcess, load: Load, *, answers: int, cpu_seconds: float) -> None:
+    """SIGKILL after so many answers or so much work, whatever comes first; all other requests have been sent and wait."""
+    limit = read_use(server.pid).cpu_seconds + cpu_seconds
+    while load.answered < answers and read_use(server.pid).cpu_seconds < limit:  # noqa: ASYNC110 - there is no event for the latter
+        await asyncio.sleep(0.01)
     assert load.in_flight == REQUESTS - load.answered > 0, "the server was killed too late to prove anything"
     await server.kill()
 
 
-async def request_until_killed(server: ServerProcess, round_number: int, *, answers: int, seconds: float) -> Load:
+async def request_until_killed(server: ServerProcess, round_number: int, *, answers: int, cpu_seconds: float) -> Load:
     target = Target.of(server.api, server.ca_file)
     orders = await asyncio.to_thread(spell_orders, server, target, round_number)
     async with connected_load(target, orders, connections=REQUESTS) as load:
-        await asyncio.gather(load.run(), kill_in_the_middle(server, load, answers=answers, seconds=seconds))
+        await asyncio.gather(load.run(), kill_in_the_middle(server, load, answers=answers, cpu_seconds=cpu_seconds))
     assert load.cut_off == REQUESTS - load.answered
     return load
 
 
-async def request_in_peace(data: Path) -> Load:
-    """The same requests without a crash: how long they take says when to kill."""
+async def request_in_peace(data: Path) -> tuple[Load, float]:
+    """The same requests without a crash, and the CPU seconds they took."""
     async with running_server(data) as server:
         target = Target.of(server.api, server.ca_file)
         orders = await asyncio.to_thread(spell_orders, server, target, 0)
         async with connected_load(target, orders, connections=REQUESTS) as load:
+            before = read_use(server.pid)
             await load.run()
-            load.check(201)
-    return load
+            return load, read_use(server.pid).cpu_seconds - before.cpu_seconds
 
 
 async def crash_repeatedly(data: Path, rounds: int) -> dict[str, str]:
     """The certificates that clients received in all rounds.
 
     The server does alike things together: a thousand intents, a thousand certificates, then the answers. So every other round
-    counts answers, to be cut among those, and the rounds between them look at the clock, to be cut in what comes before.
+    counts answers, to be cut among those, and the rounds between them count work, to be cut in what comes before.
     """
-    peaceful = await request_in_peace(data)
+    peaceful, cpu_seconds = await request_in_peace(data)
     received = received_in(peaceful)
+    assert len(received) == REQUESTS
     draw = random.Random(20261122)
     for round_number in range(1, rounds + 1):
         share = (round_number - draw.random()) / rounds
-        is_counting = round_number % 2 == 1
+        is_counting_answers = round_number % 2 == 1
         server = await start_server(data)
         try:
             load = await request_until_killed(
                 server,
                 round_number,
-                answers=ANSWERS_MIN + int(share * (ANSWERS_MAX - ANSWERS_MIN)) if is_counting else ANSWERS_MAX,
-                seconds=ROUND_SECONDS_MAX if is_counting else peaceful.seconds * (1 + share) / 2,
+                answers=int(share * ANSWERS_MAX) if is_counting_answers else ANSWERS_MAX,
+                cpu_seconds=3 * cpu_seconds if is_counting_answers else (0.4 + share / 2) * cpu_seconds,
             )
         finally:
             await server.kill()

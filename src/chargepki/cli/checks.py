@@ -16,6 +16,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from chargepki.client import Client, Connection
+from chargepki.client.transport import Unreachable
 from chargepki.errors import Broken, ChargePkiError
 
 SECONDS: Final = 5.0
@@ -172,7 +173,7 @@ async def fetch(http: httpx.AsyncClient, method: str, url: str, body: bytes = b"
     try:
         answer = await http.request(method, url, content=body, headers=headers)
     except httpx.HTTPError as error:
-        raise Broken(f"{url} does not answer: {error!r}") from error
+        raise Unreachable(f"{url} does not answer: {error!r}") from error
     if answer.status_code != 200 or len(answer.content) > ANSWER_OCTETS_MAX:
         raise Broken(f"{url} answers {answer.status_code}")
     return answer.content

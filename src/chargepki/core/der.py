@@ -80,6 +80,7 @@ def bit_string(content: bytes, unused_bits: int = 0) -> bytes:
     return tlv(BIT_STRING, bytes((unused_bits,)), content)
 
 
+@lru_cache(maxsize=1024)
 def oid(dotted: str) -> bytes:
     first, second, *rest = (int(part) for part in dotted.split("."))
     content = bytearray()

@@ -1,6 +1,7 @@
 """The story, played once on real sockets: from a password to mutual TLS, and out again when the certificate is revoked."""
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -54,15 +55,18 @@ class _Stage:
         self.console.print(f"\n[bold]{text}[/]")
 
 
-def run_demo() -> int:
-    """Plays the story; 0 when every step held."""
-    console = Console(soft_wrap=not sys.stdout.isatty())  # a log keeps each fact on one line
+def run_demo(*, is_json: bool = False) -> int:
+    """Plays the story; 0 when every step held. With `is_json` the steps go to stdout as one JSON object, the talk to stderr."""
+    console = Console(stderr=is_json, soft_wrap=not sys.stdout.isatty())  # a log keeps each fact on one line
+    stage, stopped = _Stage(console), ""
     try:
-        asyncio.run(_play(_Stage(console)))
+        asyncio.run(_play(stage))
     except (ChargePkiError, TimeoutError) as error:
-        console.print(f"[bold red]✘ the demo stopped:[/] {type(error).__name__}: {error}")
-        return 1
-    return 0
+        stopped = f"{type(error).__name__}: {error}"
+        console.print(f"[bold red]✘ the demo stopped:[/] {escape(stopped)}")
+    if is_json:
+        sys.stdout.write(json.dumps({"has_held": not stopped, "stopped": stopped or None, "steps": stage.steps}, indent=2) + "\n")
+    return 1 if stopped else 0
 
 
 async def _play(stage: _Stage) -> None:

@@ -45,12 +45,10 @@ async def _live(data: Path, connection: Connection, number: int) -> None:
     while True:
         try:
             async with Client(connection.url, connection.token, connection.ca_file) as client, station:
-                await _connect(client, station, id, serial)
-                await station.boot()
                 if station.certificate is None:
-                    await station.wait_for_certificate()
-                    await station.connect_mutual_tls()
-                    await station.boot()
+                    await _enrol(client, station, id, serial)
+                await station.connect_mutual_tls()
+                await station.boot()
                 await station.report_status()
                 while True:
                     await station.heartbeat()
@@ -60,12 +58,13 @@ async def _live(data: Path, connection: Connection, number: int) -> None:
         await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _connect(client: Client, station: StationSimulator, id: str, serial: str) -> None:
-    if station.certificate is not None:
-        await station.connect_mutual_tls()
-        return
+async def _enrol(client: Client, station: StationSimulator, id: str, serial: str) -> None:
+    """From the inventory to an installed certificate, over a password."""
     try:
         await client.stations.add(id=id, serial_number=serial, operator=OPERATOR)
     except Conflict:
         _log.debug("demo station is registered already", station=id)
     await station.connect_basic((await client.stations.set_password(id)).password)
+    await station.boot()
+    await station.wait_for_certificate()
+    await station.disconnect()

@@ -43,7 +43,8 @@ class Metrics:
     def render(self) -> bytes:
         for source in self._sources:
             for reading in source():
-                self._gauge(reading).labels(**reading.labels).set(reading.value)
+                gauge = self._gauge(reading)
+                (gauge.labels(**reading.labels) if reading.labels else gauge).set(reading.value)
         return generate_latest(self._registry)
 
     def _gauge(self, reading: Reading) -> Gauge:

@@ -88,7 +88,8 @@ def client_context(roots_pem: str, certificate: StationCertificate | None, *, se
 
 
 def save(certificate: StationCertificate, directory: Path) -> None:
-    """`station.key` (mode 0600) and `station.chain.pem`."""
+    """`station.key` (mode 0600) and `station.chain.pem`; makes the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
     key, chain = _spell(certificate)
     path = directory / "station.key"
     path.touch(mode=0o600)
