@@ -39,8 +39,8 @@ class Access:
 
         A token that was revoked here ends at once, one that another node revoked within a second.
         """
-        if len(bearer) > BEARER_LENGTH_MAX:
-            raise _not_authenticated("the bearer token is too long to be one of ours")
+        if len(bearer) > BEARER_LENGTH_MAX or not bearer.isascii():
+            raise _not_authenticated("the bearer token is none of ours")
         digest = hashlib.sha256(bearer.encode()).digest()
         if bearer.startswith(f"{ENROLMENT_PREFIX}_"):
             return await self._authenticate_enrolee(digest)

@@ -253,7 +253,9 @@ def _parse(certificate_der: bytes) -> x509.Certificate:
     if len(certificate_der) > CERTIFICATE_OCTETS_MAX:
         raise Refused.because("admission.certificate.too_long", f"a certificate of more than {CERTIFICATE_OCTETS_MAX} octets")
     try:
-        return x509.load_der_x509_certificate(certificate_der)
+        parsed = x509.load_der_x509_certificate(certificate_der)
+        read_name(parsed.subject), read_name(parsed.issuer)  # the library reads names when they are first looked at
+        return parsed
     except ValueError as error:
         raise Refused.because("admission.certificate.unreadable", f"the client certificate cannot be read: {error}") from error
 
