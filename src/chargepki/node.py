@@ -137,7 +137,7 @@ class _Start:
         pki = self._config.pki
         is_new = not await self._services.authorities.views()
         await self._services.authorities.bootstrap(pki.organization, is_development=pki.development)
-        if not await self._ports.store.list_api_tokens():
+        if not (await self._ports.store.list_api_tokens(limit=1)).items:
             await self._services.access.bootstrap_administrator(self._keep_admin_token)
         return is_new
 

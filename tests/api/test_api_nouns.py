@@ -77,7 +77,7 @@ async def test_nobody_hands_out_more_than_they_hold(platform: Platform):
 
 
 async def test_a_caller_can_ask_who_it_is(platform: Platform):
-    [token] = await platform.bench.services.access.list_tokens(ADMIN)
+    [token] = (await platform.bench.services.access.list_tokens(ADMIN)).items
     assert (await platform.http.get("/whoami")).json() == {
         "actor": f"token:tests/{token.id}",
         "kind": "machine",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pkilint import loader, validation
 from pkilint.pkix import certificate, extension, name
+from tests.judges.waivers import PKILINT_WAIVERS
 
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.pem import encode_pem
@@ -16,7 +17,6 @@ from chargepki.core.records import AuthorityId, StationId
 from chargepki.services.authorities import NewAuthority
 from chargepki.services.orders import CertificateOrder
 from chargepki.testing.workbench import ADMIN, Workbench
-from tests.judges.waivers import PKILINT_WAIVERS
 
 LEAFS = [profile for profile in BUILT_IN if profile.kind is ProfileKind.LEAF]
 SERIOUS = (validation.ValidationFindingSeverity.ERROR, validation.ValidationFindingSeverity.FATAL)

@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from chargepki.api.shapes import Id, IdPath, Order, View, answer, shown
+from chargepki.api.shapes import PAGE_SIZE, Cursor, Id, IdPath, Limit, Order, PageView, View, answer, shown
 from chargepki.api.visit import ShownOnce, Visiting
 from chargepki.core.records import ApiToken, TokenId
 
@@ -38,10 +38,6 @@ class TokenView(View):
     revoked_at: datetime | None
 
 
-class TokenList(View):
-    items: list[TokenView]
-
-
 class NewTokenView(View):
     token: TokenView
     secret: str
@@ -54,9 +50,10 @@ class IdentityView(View):
     scopes: list[str]
 
 
-@router.get("", summary="List the tokens", **shown(TokenList))
-async def list_tokens(visit: Visiting) -> Response:
-    return answer(TokenList(items=[_show(token) for token in await visit.services.access.list_tokens(visit.caller)]))
+@router.get("", summary="List the tokens, oldest first", **shown(PageView[TokenView]))
+async def list_tokens(visit: Visiting, cursor: Cursor = "", limit: Limit = PAGE_SIZE) -> Response:
+    page = await visit.services.access.list_tokens(visit.caller, cursor=cursor, limit=limit)
+    return answer(PageView(items=[_show(token) for token in page.items], next=page.next or None))
 
 
 @router.post("", summary="Make a token", dependencies=[ShownOnce], **shown(NewTokenView, 201, "Made", secret=True))

@@ -64,7 +64,8 @@ class Tokens:
         self._transport = transport
 
     async def list(self) -> tuple[Token, ...]:
-        return tuple(decode(Token, item) for item in (await self._transport.get("/tokens"))["items"])
+        """All of them, oldest first."""
+        return tuple([token async for token in iterate(self._transport, Token, "/tokens")])
 
     async def create(self, *, name: str, scopes: Sequence[str], role: str = "operator", valid_days: int | None = None) -> NewToken:
         body = {"name": name, "scopes": [*scopes], "role": role, "valid_days": valid_days}

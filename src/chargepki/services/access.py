@@ -11,7 +11,7 @@ from typing import Final
 
 from chargepki.core.access.decide import SYSTEM, Actor, ActorKind, check_allowed, covers
 from chargepki.core.access.permissions import Permission
-from chargepki.core.records import ApiToken, TokenId
+from chargepki.core.records import ApiToken, Page, TokenId
 from chargepki.core.secret_text import new_secret
 from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, refuse_errors
 from chargepki.ports import AddApiToken, Ports, RevokeApiToken
@@ -78,9 +78,9 @@ class Access:
             await self._ports.store.commit(RevokeApiToken(id, self._ports.clock.now()), opened.done())
         self._known.clear()
 
-    async def list_tokens(self, caller: Caller) -> tuple[ApiToken, ...]:
+    async def list_tokens(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
         check_allowed(caller.actor, Permission.ACCESS_TOKEN_READ)
-        return await self._ports.store.list_api_tokens()
+        return await self._ports.store.list_api_tokens(cursor=cursor, limit=limit)
 
     async def _find_token(self, digest: bytes, now: datetime) -> ApiToken | None:
         """Read once per token and second: the look-up would be a sixth of what a certificate costs."""

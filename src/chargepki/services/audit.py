@@ -117,7 +117,6 @@ class AuditTrail:
         check_allowed(caller.actor, Permission.AUDIT_ENTRY_READ)
         return await self._ports.store.list_audit(actor=actor, action=action, object=object, outcome=outcome, cursor=cursor, limit=limit)
 
-
     def _may_record(self, act: Act, stranger: str) -> bool:
         unrecorded = self._strangers.take(stranger, asyncio.get_running_loop().time())
         if unrecorded:

@@ -67,7 +67,7 @@ class Issuance:
             _check_key_source(order)
             profile = self._profiles.get(order.profile)
             _check_validity(order, profile.profile)
-            granted = await self._registration.grant(caller, order, profile)
+            granted = await self._grant(caller, order, profile)
             subject = await self._read_subject(order, profile, granted)
             try:
                 return await self._issue(opened, order, profile.profile, granted, subject)
@@ -135,6 +135,13 @@ class Issuance:
             sealed = assemble_pkcs12(key_pem, passphrase, chain, friendly_name=certificate.subject).content
             await self._ports.store.commit(opened.done())
             return sealed
+
+    async def _grant(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
+        """Registration's grant. A refusal also says what is wrong with the CSR, so that one round trip shows the whole picture."""
+        try:
+            return await self._registration.grant(caller, order, profile)
+        except Refused as refusal:
+            raise type(refusal)(*refusal.findings, *_find_csr_faults(order, profile)) from refusal
 
     async def _read_subject(self, order: CertificateOrder, profile: EffectiveProfile, granted: Grant) -> _Subject:
         allowed = profile.profile.keys
@@ -266,6 +273,17 @@ def _check_can_leave(spec: KeySpec) -> None:
             path="key_spec",
             hint=f"make the key where it will live and order with its CSR: openssl genpkey -algorithm {spec.upper()} (OpenSSL 3.5)",
         )
+
+
+def _find_csr_faults(order: CertificateOrder, profile: EffectiveProfile) -> tuple[Finding, ...]:
+    """What stands against the CSR itself, whoever sent it. The known quirks of field devices are left to the station's setting."""
+    if not order.csr:
+        return ()
+    try:
+        csr = parse_csr(order.csr, tolerant=True)
+    except Refused as refusal:
+        return refusal.findings
+    return find_key_faults(csr.key, profile.profile.keys)
 
 
 def _check_validity(order: CertificateOrder, profile: Profile) -> None:

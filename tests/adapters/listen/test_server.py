@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from chargepki.adapters.listen import connections
+from chargepki.adapters.listen import connections, server
 from chargepki.adapters.listen.handshake import parse_certificate_message
 from chargepki.adapters.listen.server import Listener, ListenerBounds
 from chargepki.adapters.listen.tls import LiveTls
@@ -172,6 +173,22 @@ async def test_handshakes_beyond_the_bound_wait_their_turn(listen: Listen, live:
     loiterers = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(4)]
     assert (await get(listener.port, client_context())).startswith(" 0 ")
     for _, writer in loiterers:
+        writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the loopback interface has one address")
+async def test_silent_connections_keep_nobody_out(
+    listen: Listen, live: LiveTls, client_context: ClientContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HURRY_SECONDS", 0.2)
+    listener = await listen(tls=live, bounds=ListenerBounds(handshakes_max=10, handshake_seconds=30.0))
+    elsewhere = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=("127.0.0.2", 0))
+    silent = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(30)]
+    async with asyncio.timeout(5.0):
+        assert (await get(listener.port, client_context())).startswith(" 0 ")
+        assert await silent[0][0].read() == b""  # the slow ones of the busiest address were cut off
+    assert not elsewhere[0].at_eof()  # one that is slow alone was not
+    for _, writer in (elsewhere, *silent):
         writer.close()
 
 

@@ -58,7 +58,7 @@ async def test_api_tokens_are_found_by_their_hash_until_and_after_they_are_revok
     assert await store.lookup_api_token(first.token_sha256) == first
     assert await store.lookup_api_token(digest("another")) is None
     await store.commit(RevokeApiToken(first.id, NOW))
-    assert await store.list_api_tokens() == (replace(first, revoked_at=NOW), second)
+    assert (await store.list_api_tokens()).items == (replace(first, revoked_at=NOW), second)
     with conflict("store.token.revoked"):
         await store.commit(RevokeApiToken(first.id, NOW))
     with conflict("store.token.unknown"):

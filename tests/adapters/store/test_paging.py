@@ -10,8 +10,8 @@ from chargepki.adapters.store import SqlStore
 from chargepki.adapters.store.cursors import CURSOR_LENGTH_MAX, encode
 from chargepki.core.records import CertificateId, CertificateQuery, Page, ProfileId, StationId
 from chargepki.errors import Refused
-from chargepki.ports import PAGE_SIZE_MAX, AddIntent, AddSecurityEvent, AddStation, AppendAudit, Change
-from tests.adapters.store.facts import DAY, NOW, SUB, audit, certificate, intent, issue, revoke, security_event, station
+from chargepki.ports import PAGE_SIZE_MAX, AddApiToken, AddIntent, AddSecurityEvent, AddStation, AppendAudit, Change
+from tests.adapters.store.facts import DAY, NOW, SUB, api_token, audit, certificate, intent, issue, revoke, security_event, station
 
 COUNT = 1_000
 
@@ -44,6 +44,10 @@ def audit_entries(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[An
     return store.list_audit(cursor=cursor, limit=limit)
 
 
+def api_tokens(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_api_tokens(cursor=cursor, limit=limit)
+
+
 # How each list is filled with its number n, and whether what comes last is shown first.
 LISTS: list[tuple[Listing, Callable[[int], Sequence[Change]], bool]] = [
     (certificates, lambda n: issue(certificate(n)), True),
@@ -52,6 +56,7 @@ LISTS: list[tuple[Listing, Callable[[int], Sequence[Change]], bool]] = [
     (stations, lambda n: [AddStation(station(f"CS-{n:06}"))], False),
     (security_events, lambda n: [AddSecurityEvent(security_event(n))], True),
     (audit_entries, lambda n: [AppendAudit(audit(n))], True),
+    (api_tokens, lambda n: [AddApiToken(api_token(f"tok_{n:06}"))], False),
 ]
 
 

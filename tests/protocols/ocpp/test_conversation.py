@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from chargepki.core.bundle import OcppVersion
+from chargepki.core.pem import encode_pem
 from chargepki.core.records import StationId, StationState
 from chargepki.errors import NotFound
 from chargepki.ports import SigningOrder, UpdateStation
@@ -19,6 +20,8 @@ from chargepki.protocols.ocpp.session import BAD_FRAMES_MAX
 from chargepki.protocols.ocpp.wire import FRAME_OCTETS_MAX
 from chargepki.testing.station.link import ConnectionEnded
 from chargepki.testing.station.simulator import Habits, SigningRefused, StationSimulator
+from chargepki.testing.workbench import ADMIN
+from tests.unit.core.csr_forge import forge_request
 
 from .conftest import Endpoint, wait_until, with_settings
 
@@ -378,3 +381,32 @@ async def raw_answers(station: StationSimulator, frames: list[list[object]]) -> 
     collected = [await asyncio.wait_for(answers.get(), 3) for _ in frames]
     link._take = take  # type: ignore[method-assign]
     return collected
+
+
+@pytest.mark.clause("OCPP A02.FR.02", "RFC 2986 4.1")
+async def test_a_quirky_csr_is_signed_only_for_a_station_that_is_read_tolerantly(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    quirky = encode_pem("CERTIFICATE REQUEST", forge_request(version=1))
+    async with endpoint.simulator(habits=Habits(ignores_trigger=True)) as station:
+        await station.connect_basic(password)
+        await station.boot()
+        with pytest.raises(SigningRefused):
+            await station.request_certificate(quirky)
+        assert not await endpoint.certificates()
+        await endpoint.bench.services.inventory.update_station(ADMIN, StationId("CS-17"), csr_tolerant=True)
+        await station.request_certificate(quirky)
+
+        async def is_issued() -> bool:
+            return bool(await endpoint.certificates())
+
+        await wait_until(is_issued)
+
+
+async def test_a_boot_that_changes_what_is_known_is_on_record_and_one_that_does_not_is_not(endpoint: Endpoint) -> None:
+    password = await endpoint.add_station()
+    async with endpoint.simulator(habits=Habits(ignores_trigger=True)) as station:
+        await station.connect_basic(password)
+        await station.boot()
+        await station.boot()
+    (entry,) = (await endpoint.bench.ports.store.list_audit(action="station:report:create")).items
+    assert (entry.actor, entry.object, entry.outcome) == ("station:CS-17", "station:CS-17", "done")

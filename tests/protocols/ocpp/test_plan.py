@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chargepki.core.rates import RateWindow
 from chargepki.core.records import AuthorityId, Certificate, CertificateId, IntentId, ProfileId, SecurityProfile, StationId
 from chargepki.protocols.ocpp.plan import AskForRequest, AskForUpgrade, CertificateAction, Nothing, StationView, plan_certificate_action
-from chargepki.core.rates import RateWindow
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BASIC, MUTUAL = SecurityProfile.TLS_BASIC, SecurityProfile.MUTUAL_TLS

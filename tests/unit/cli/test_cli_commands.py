@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from chargepki.cli.exits import Exit
+from chargepki.core.cms import parse_certs_only
 from tests.unit.cli.cli_runs import Run, write_csr
 
 
@@ -231,3 +232,41 @@ def test_the_configuration_is_explained_without_a_server(run: Run, in_directory:
     said = run("config", "check", connected=False)
     assert said.code == Exit.REFUSED
     assert "api_port" in said.err
+
+
+@pytest.mark.parametrize(("format", "name", "members"), [("der", "cer", 1), ("pkcs7", "p7c", 3), ("ocpp", "chain.pem", 3)])
+def test_a_chain_is_written_in_the_format_asked_for(run: Run, station: str, in_directory: Path, format: str, name: str, members: int):
+    write_csr(in_directory / "cs.csr")
+    order = ("cert", "request", "--profile", "ocpp/station", "--station", station, "--csr", "cs.csr", "--format", format, "--include-root")
+    assert run(*order).code == Exit.DONE
+    octets = (in_directory / f"{station}.{name}").read_bytes()
+    load = {"der": lambda: [x509.load_der_x509_certificate(octets)], "pkcs7": lambda: parse_certs_only(octets)}
+    found = load.get(format, lambda: x509.load_pem_x509_certificates(octets))()
+    assert len(found) == members
+
+
+def test_an_unknown_format_is_refused_before_anything_is_ordered(run: Run, station: str, in_directory: Path):
+    write_csr(in_directory / "cs.csr")
+    said = run("cert", "request", "--profile", "ocpp/station", "--station", station, "--csr", "cs.csr", "--format", "jks")
+    assert said.code == Exit.REFUSED
+    assert run("cert", "list", "--station", station, "--json").out.strip() == "[]"
+
+
+def test_a_csr_in_der_is_taken_as_it_is(run: Run, station: str, in_directory: Path):
+    csr = x509.load_pem_x509_csr(write_csr(in_directory / "cs.pem").read_bytes())
+    (in_directory / "cs.der").write_bytes(csr.public_bytes(Encoding.DER))
+    assert run("csr", "check", "cs.der", "--profile", "ocpp/station").code == Exit.DONE
+    assert run("cert", "request", "--profile", "ocpp/station", "--station", station, "--csr", "cs.der").code == Exit.DONE
+
+
+def test_a_failure_after_the_signature_does_not_say_that_nothing_was_signed(run: Run, station: str, in_directory: Path):
+    write_csr(in_directory / "cs.csr")
+    said = run("cert", "request", "--profile", "ocpp/station", "--station", station, "--csr", "cs.csr", "--out", "no/such/place.pem")
+    assert said.code == Exit.REFUSED
+    assert "Nothing was signed" not in said.err
+    assert said.err.splitlines()[-1].startswith("The certificate was issued: chargepki cert export crt_")
+
+
+def test_open_signatures_are_listed(run: Run):
+    assert json.loads(run("log", "intents", "--json").out) == []
+    assert "No signature is open" in run("log", "intents").err

@@ -11,12 +11,15 @@ from cryptography.x509.oid import NameOID
 
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.names import read_name
+from chargepki.core.profiles.authority import ROOT_OPERATOR, SUB_OPERATOR
 from chargepki.core.records import AuthorityId, CertificateQuery, Outcome, ProfileId, StationId, StationState
 from chargepki.core.revocation import RevocationReason
-from chargepki.errors import Broken, Conflict, NotAuthorised, NotFound, Refused, VaultUnavailable
+from chargepki.errors import Broken, Conflict, NotAuthorised, NotFound, Refused, Severity, VaultUnavailable
 from chargepki.ports import SigningOrder
+from chargepki.services.authorities import NewAuthority
 from chargepki.services.orders import CertificateOrder
 from chargepki.testing.workbench import ADMIN, Workbench
+from tests.unit.core.csr_forge import forge_request
 
 STATION = ProfileId("ocpp/station")
 
@@ -258,3 +261,45 @@ async def test_a_revoked_sub_ca_issues_nothing_more_and_still_answers_for_what_i
         await bench.services.issuance.request(ADMIN, order)
     assert codes(refusal) == {"issuance.issuer"}
     assert (await bench.services.status.publish_crl(issued.issuer)).issuer == "operator-sub"
+
+
+@pytest.mark.clause("OCPP A00.FR.318")
+@pytest.mark.parametrize("newer", [KeySpec.MLDSA65, KeySpec.ED25519, KeySpec.RSA2048])
+async def test_a_newer_authority_of_another_kind_does_not_take_over_the_stations(bench: Workbench, newer: KeySpec) -> None:
+    authorities = bench.services.authorities
+    root, sub = AuthorityId("newer-root"), AuthorityId("newer-sub")
+    await authorities.create(ADMIN, NewAuthority(root, ROOT_OPERATOR, None, newer, "Newer root", "demo-cpo"))
+    await authorities.create(ADMIN, NewAuthority(sub, SUB_OPERATOR, root, newer, "Newer sub", "demo-cpo"))
+    issued = await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=await add_station(bench)))
+    assert issued.certificate.issuer == "operator-sub"
+
+
+async def test_a_key_that_no_pkcs12_file_can_carry_is_refused_before_anything_is_signed(bench: Workbench) -> None:
+    order = CertificateOrder(ProfileId("backend/tls-server"), key_spec=KeySpec.MLDSA65, host="backend.example.org")
+    with pytest.raises(Refused) as refusal:
+        await bench.services.issuance.request(ADMIN, order)
+    assert codes(refusal) == {"issuance.key.no_pkcs12"}
+
+
+async def test_a_tolerated_quirk_is_a_finding_on_the_request_and_in_its_audit_entry(bench: Workbench) -> None:
+    station = await add_station(bench)
+    quirky = CertificateOrder(STATION, csr=forge_request(version=1), station=station)
+    with pytest.raises(Refused) as refusal:
+        await bench.services.issuance.request(ADMIN, quirky)
+    assert codes(refusal) == {"csr.quirk.version"}
+    await bench.services.inventory.update_station(ADMIN, station, csr_tolerant=True)
+    issued = await bench.services.issuance.request(ADMIN, quirky)
+    assert {(f.code, f.severity) for f in issued.findings} == {("csr.quirk.version", Severity.WARNING)}
+    assert issued.entry is not None
+    entry = await bench.ports.store.get_audit(issued.entry)
+    assert b"csr.quirk.version" in entry.body
+
+
+async def test_a_refusal_names_what_is_wrong_with_the_station_and_with_the_csr(bench: Workbench) -> None:
+    csr = make_csr(ec.generate_private_key(ec.SECP224R1()))
+    with pytest.raises(NotFound) as refusal:
+        await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=csr, station=StationId("nobody")))
+    assert codes(refusal) == {"station.unknown", "key.kind"}
+    with pytest.raises(NotFound) as refusal:
+        await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=csr[:100], station=StationId("nobody")))
+    assert codes(refusal) == {"station.unknown", "csr.unreadable"}

@@ -9,6 +9,7 @@ import errno
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ BACKLOG: Final = 2048  # a reconnect storm waits in the kernel instead of being 
 ACCEPT_PAUSE_SECONDS: Final = 0.2  # while the process has no file descriptors or memory left
 TICK_SECONDS: Final = 1.0  # the Date header's resolution
 STOP_POLL_SECONDS: Final = 0.02
+HURRY_SECONDS: Final = 2.0  # a handshake on a slow mobile network; longer ones are cut off while others wait for their turn
+SLOT_POLL_SECONDS: Final = 0.25
 SHUTDOWN_SECONDS: Final = 5.0  # how long a peer may take to answer our TLS close_notify
 _GONE_ALREADY: Final = frozenset({errno.ECONNABORTED, errno.EPROTO})  # accept(2): the next one may be fine
 
@@ -37,6 +40,14 @@ class HandshakeRefused(Protocol):
     """Told of every TLS handshake that failed for a reason the peer gave (a certificate, a version, a timeout)."""
 
     async def __call__(self, *, remote: str, reason: str, certificate_der: bytes | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """Who is shaking hands, and since when (event loop time)."""
+
+    address: str
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class Listener:
         self._bounds = bounds or ListenerBounds()
         self._config = _uvicorn_config(app, self._bounds, has_websockets=has_websockets)
         self._state = ServerState()
-        self._welcoming: set[asyncio.Task[None]] = set()
+        self._welcoming: dict[asyncio.Task[None], _Guest] = {}
         self._running: tuple[asyncio.Task[None], ...] = ()
         self._socket: socket.socket | None = None
 
@@ -116,11 +127,11 @@ class Listener:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
-        """For ever: one accepted connection, one task. Holds back while `handshakes_max` are under way."""
+        """For ever: one accepted connection, one task. While `handshakes_max` are under way, the slow ones of the busiest address go."""
         loop = asyncio.get_running_loop()
         slots = asyncio.Semaphore(self._bounds.handshakes_max)
         while True:
-            await slots.acquire()
+            await self._take_slot(slots)
             try:
                 connection, _ = await loop.sock_accept(listening)
             except OSError as error:
@@ -132,14 +143,33 @@ class Listener:
                 slots.release()
                 connection.close()
                 continue
-            task = asyncio.create_task(self._welcome(connection))
-            self._welcoming.add(task)
-            task.add_done_callback(self._welcoming.discard)
+            remote = _address(connection)
+            task = asyncio.create_task(self._welcome(connection, remote))
+            self._welcoming[task] = _Guest(remote, loop.time())
+            task.add_done_callback(self._welcoming.pop)
             task.add_done_callback(lambda _: slots.release())
 
-    async def _welcome(self, connection: socket.socket) -> None:
+    async def _take_slot(self, slots: asyncio.Semaphore) -> None:
+        while slots.locked():
+            self._cut_slow_handshakes()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SLOT_POLL_SECONDS):
+                    await slots.acquire()
+                    return
+        await slots.acquire()
+
+    def _cut_slow_handshakes(self) -> None:
+        """Some who connect and say nothing must not keep everybody else out."""
+        if not self._welcoming:
+            return
+        latest = asyncio.get_running_loop().time() - HURRY_SECONDS
+        ((busiest, _),) = Counter(guest.address for guest in self._welcoming.values()).most_common(1)
+        for task, guest in self._welcoming.items():
+            if guest.address == busiest and guest.since < latest:
+                task.cancel()
+
+    async def _welcome(self, connection: socket.socket, remote: str) -> None:
         """Shakes hands; from then on the connection lives in uvicorn's protocol."""
-        remote = _address(connection)
         try:
             await self._shake_hands(connection)
         except (OSError, TimeoutError) as error:

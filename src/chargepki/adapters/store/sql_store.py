@@ -187,8 +187,8 @@ class SqlStore:
     async def lookup_api_token(self, token_sha256: bytes) -> ApiToken | None:
         return await self._read(access.lookup_api_token, token_sha256)
 
-    async def list_api_tokens(self) -> tuple[ApiToken, ...]:
-        return await self._read(access.list_api_tokens)
+    async def list_api_tokens(self, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
+        return await self._read(access.list_api_tokens, cursor, limit)
 
     async def list_security_events(self, station: StationId | None, *, cursor: str = "", limit: int = 50) -> Page[SecurityEvent]:
         return await self._read(inventory.list_security_events, station, cursor, limit)

@@ -12,7 +12,6 @@ _t, _u, _g = schema.api_token.c, schema.audit_entry.c, schema.idempotency.c
 
 _ENROLMENT_TOKEN = select(schema.enrolment_token).where(schema.enrolment_token.c.token_sha256 == bindparam("token_sha256"))
 _API_TOKEN = select(schema.api_token).where(_t.token_sha256 == bindparam("token_sha256"))
-_API_TOKENS = select(schema.api_token).order_by(_t.created_at, _t.id)
 _AUDIT_ENTRY = select(schema.audit_entry).where(_u.id == bindparam("id"))
 _IDEMPOTENT = select(schema.idempotency).where(_g.caller == bindparam("caller"), _g.key == bindparam("key"))
 _LAST_CHARACTER = "\U0010ffff"  # sorts behind every other: the end of a prefix range
@@ -28,8 +27,12 @@ def lookup_api_token(connection: Connection, token_sha256: bytes) -> ApiToken | 
     return api_token_of(row) if row else None
 
 
-def list_api_tokens(connection: Connection) -> tuple[ApiToken, ...]:
-    return tuple(api_token_of(row) for row in connection.execute(_API_TOKENS))
+def list_api_tokens(connection: Connection, cursor: str, limit: int) -> Page[ApiToken]:
+    """By id, which is a ULID: oldest first."""
+    after = cursors.parse(cursor, "api-tokens", str)
+    where = [_t.id > storable(str(after[0]))] if after else []
+    rows = connection.execute(select(schema.api_token).where(*where).order_by(_t.id).limit(cursors.page_size(limit) + 1)).all()
+    return cursors.page_of(rows, limit, api_token_of, "api-tokens", "id")
 
 
 def list_audit(connection: Connection, actor: str, action: str, object: str, outcome: str, cursor: str, limit: int) -> Page[AuditEntry]:
