@@ -33,7 +33,7 @@ from chargepki.core.profiles.backend import TLS_SERVER
 from chargepki.core.profiles.ocpp import CSMS_SERVER
 from chargepki.core.records import ProfileId
 from chargepki.errors import Broken, ChargePkiError
-from chargepki.ports import Event, Ports
+from chargepki.ports import CertificateIssued, Event, Ports
 from chargepki.protocols.crl.server import crl_app, issuer_app
 from chargepki.protocols.ocpp.server import OcppApp, create_ocpp_app
 from chargepki.protocols.ocpp.services import OcppServices
@@ -90,6 +90,9 @@ class _Start:
 
     def __init__(self, config: Config, ports: Ports, stack: AsyncExitStack) -> None:
         self._config, self._ports, self._stack = config, ports, stack
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_new_authority = asyncio.Event()
+        ports.notifier.subscribe(self._on_event)
         self._status_url = config.server.public_status_url  # "" until the listener is bound
         self._ocpp_url = config.server.public_ocpp_url
         names = ServerNames(tuple(config.server.hostnames), tuple(config.server.addresses))
@@ -125,7 +128,7 @@ class _Start:
             f"https://{host}:{api.port}", self._ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}"
         )
         node = Node(self._config, self._services, endpoints, is_new)
-        await asyncio.to_thread(_write_trust, self._config.data_dir, await node.roots())
+        await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
         self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
         return node
@@ -224,7 +227,14 @@ class _Start:
 
         metrics = Metrics((read_stations, read_status))
         self._ports.notifier.subscribe(metrics.observe)
-        return create_health_app(metrics, (Check("store", self._ports.store.ping), Check("status", check_status)))
+        return create_health_app(
+            metrics,
+            (
+                Check("store", self._ports.store.ping),
+                Check("status", check_status),
+                Check("background", self._check_background),
+            ),
+        )
 
     # --------------------------------------------------------------------------------------------------- certificates of our own
 
@@ -246,8 +256,11 @@ class _Start:
     async def _do_chores(self, ocpp_tls: LiveTls, api_tls: LiveTls) -> None:
         """For ever: renews the platform's own certificates and takes up new trust anchors, without dropping a connection."""
         while True:
-            await asyncio.sleep(CHORES_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_new_authority.wait(), CHORES_SECONDS)
+            self._has_new_authority.clear()
             try:
+                await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
                 ocpp_tls.reload(await self._identities(CSMS_SERVER, OCPP_KEYS), client_anchors=await self._station_anchors())
                 api_tls.reload(await self._identities(TLS_SERVER, API_KEYS))
                 await self._report_interrupted(INTENT_GRACE)
@@ -256,7 +269,18 @@ class _Start:
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
         self._stack.push_async_callback(_cancel, task)
+
+    async def _check_background(self) -> None:
+        """A task that should run for ever and does not is a bug; whoever balances the load hears of it."""
+        for task in self._tasks:
+            if task.done():
+                raise Broken(f"{task.get_name()} has stopped", hint="restart the node and report its log")
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, CertificateIssued) and event.certificate.profile.startswith(("root/", "sub/")):
+            self._has_new_authority.set()
 
 
 def _open_vault(config: Config) -> FileVault:
@@ -290,22 +314,26 @@ def _identity(own: ServerCertificate) -> ServerIdentity:
     return ServerIdentity(chain.encode(), own.key_pem, own.passphrase)
 
 
-def _write_trust(data: Path, roots: Sequence[IssuerView]) -> None:
+def _write_trust(data: Path, views: Sequence[IssuerView]) -> None:
     """What clients need to trust this node, ready to copy."""
     directory = data / "trust"
     directory.mkdir(exist_ok=True)
     by_name = {"operator-roots.pem": ROOT_OPERATOR, "api-roots.pem": ROOT_OPERATOR, "manufacturer-roots.pem": ROOT_MANUFACTURER}
     for name, profile in by_name.items():
-        pem = "".join(encode_pem("CERTIFICATE", view.certificate_der) for view in roots if view.authority.profile == profile)
-        (directory / name).write_text(pem)
+        pem = "".join(encode_pem("CERTIFICATE", view.certificate_der) for view in views if view.authority.profile == profile)
+        _replace(directory / name, pem)
 
 
 def _write_endpoints(data: Path, endpoints: Endpoints) -> None:
-    """In one step, so that a reader never sees half of it."""
     content = {**asdict(endpoints), "ca_file": str((data / "trust" / "api-roots.pem").resolve())}
-    draft = data / "endpoints.json.new"
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    draft.replace(data / "endpoints.json")
+    _replace(data / "endpoints.json", json.dumps(content, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """In one step, so that a reader never sees half of it."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def _write_private(path: Path, text: str) -> None:
