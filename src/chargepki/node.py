@@ -122,14 +122,14 @@ class _Start:
         self._ocpp_url = self._ocpp_url or f"wss://{host}:{stations.port}/ocpp"
         api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
         health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)
-        self._in_background(self._services.status.run(), "status")
-        self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
         endpoints = Endpoints(
             f"https://{host}:{api.port}", self._ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}"
         )
         node = Node(self._config, self._services, endpoints, is_new)
         await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
+        self._in_background(self._services.status.run(), "status")
+        self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
         self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
         return node
 
@@ -269,6 +269,7 @@ class _Start:
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_report_end)
         self._tasks.append(task)
         self._stack.push_async_callback(_cancel, task)
 
@@ -332,8 +333,13 @@ def _write_endpoints(data: Path, endpoints: Endpoints) -> None:
 def _replace(path: Path, text: str) -> None:
     """In one step, so that a reader never sees half of it."""
     draft = path.with_name(path.name + ".new")
-    draft.write_text(text)
-    draft.replace(path)
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as error:
+        raise Broken(
+            f"{path} cannot be written: {error.strerror}", hint="make room on the disk; check who owns the data directory"
+        ) from error
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -343,6 +349,11 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(descriptor)  # what is committed next would otherwise outlive it in a power cut
+
+
+def _report_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a background task has stopped", task=task.get_name(), exc_info=error)
 
 
 def _report_deaf_listener(event: Event, error: ChargePkiError) -> None:

@@ -60,8 +60,11 @@ class LiveTls:
         """A context to shake hands on `connection` with.
 
         It is fresh because OpenSSL's session cache lives in it: a TLS 1.2 client cannot resume a session on the next connection,
-        and so cannot skip the verification of its certificate. The certificates come from the current context.
+        and so cannot skip the verification of its certificate. The certificates come from the current context. Where nobody shows
+        a certificate there is nothing to skip, and the current context serves all.
         """
+        if self._client_auth is ClientAuth.NONE:
+            return self._current
         context = _context(self._client_auth)
         context.connection = connection
         context.sni_callback = self._switch
