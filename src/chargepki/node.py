@@ -257,7 +257,9 @@ class _Start:
         """For ever: renews the platform's own certificates and takes up new trust anchors, without dropping a connection."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_new_authority.wait(), CHORES_SECONDS)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event, and the stop hangs.
+                async with asyncio.timeout(CHORES_SECONDS):
+                    await self._has_new_authority.wait()
             self._has_new_authority.clear()
             try:
                 await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())

@@ -305,7 +305,9 @@ class Status:
         waits = [chore.retry_at - now for chore in self._chores.values() if chore.failures]
         timeout = max(0.0, min([IDLE_SECONDS, *waits]))
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
         except TimeoutError:
             return
         await asyncio.sleep(COALESCE_SECONDS)

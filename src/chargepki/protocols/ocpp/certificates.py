@@ -36,7 +36,8 @@ async def guide(context: Context) -> None:
     """Runs as long as the connection: reviews the station's certificate after its boot, then from time to time."""
     settings = context.services.settings
     with suppress(TimeoutError):  # a station that only reconnects sends no BootNotification (OCPP 2.1 part 4, 5.4)
-        await asyncio.wait_for(context.booted.wait(), settings.settle_seconds)
+        async with asyncio.timeout(settings.settle_seconds):
+            await context.booted.wait()
     while True:
         wait = settings.review_seconds
         try:

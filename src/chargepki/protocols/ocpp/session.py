@@ -151,7 +151,8 @@ class Session:
             self._pending = pending = _Pending(call.id, command, action, asyncio.get_running_loop().create_future())
             try:
                 await self._send(call)
-                return await asyncio.wait_for(pending.answer, seconds or self._services.settings.response_seconds)
+                async with asyncio.timeout(seconds or self._services.settings.response_seconds):
+                    return await pending.answer
             except TimeoutError:
                 raise NoAnswer(f"{self.station.id} did not answer {action}") from None
             finally:
@@ -163,7 +164,8 @@ class Session:
             return
         self.close_code = code
         with suppress(Disconnected, TimeoutError):  # a peer that does not read must not hold us
-            await asyncio.wait_for(self._channel.close(code, reason), CLOSE_SECONDS_MAX)
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self._channel.close(code, reason)
         self._over.set()
 
     # ------------------------------------------------------------------------------------------------------------- receiving
