@@ -1,11 +1,26 @@
 """Fixtures that every test may use."""
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from chargepki.testing.workbench import Workbench, open_workbench
+
+JUDGES: Final = frozenset({"openssl", "curl", "ocsptool", "certtool"})  # programs that `make test-deps` installs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test whose judge is not on this machine is skipped by the judge's name."""
+    try:
+        return (yield)
+    except FileNotFoundError as error:
+        if error.filename in JUDGES and shutil.which(error.filename) is None:
+            pytest.skip(f"{error.filename} is not installed: make test-deps")
+        raise
 
 
 @pytest.fixture
