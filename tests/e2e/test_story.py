@@ -1,4 +1,4 @@
-"""The issue's story on the platform as a user starts it, on both stores: over a restart, an interrupted first start, and an outage."""
+"""The whole story on the platform as a user starts it, on both stores: over a restart, an interrupted first start, and an outage."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from chargepki.testing.station.link import ConnectionEnded, HandshakeFailed, Upg
 from chargepki.testing.station.simulator import StationSimulator
 
 ID, SERIAL, OPERATOR = "CS-17", "SN-0017", "demo-cpo"
-FOLLOW_SECONDS = 5.0  # issue 2: from a revocation to the closed connection, OCSP and the CRL
+FOLLOW_SECONDS = 5.0  # from a revocation to the closed connection, OCSP and the CRL
 AUTHORITIES = ["manufacturer-root", "manufacturer-sub", "operator-root", "operator-rsa-root", "operator-rsa-sub", "operator-sub"]
 
 
