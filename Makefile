@@ -61,6 +61,7 @@ test-deps:       ## install what the interop tests want from the package registr
 
 bench: setup     ## print certificates and OCSP answers per CPU-second beside openssl speed
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/vaults.py
 
 fuzz: setup-dev  ## fuzz every parser of bytes from outside, FUZZ_SECONDS each (60)
 	@$(PIP) -r requirements/fuzz.lock

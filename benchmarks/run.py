@@ -19,6 +19,7 @@ from rich.table import Table
 from chargepki import __version__
 from chargepki.testing.bench.crl import bench_crl
 from chargepki.testing.bench.issue import bench_issue
+from chargepki.testing.bench.log import bench_log, bench_tree
 from chargepki.testing.bench.measurement import Measurement
 from chargepki.testing.bench.ocsp import Question, ocsp_stage
 from chargepki.testing.bench.stage import SQLITE
@@ -32,11 +33,13 @@ ROWS = {
     "ocsp-get": ("OCSP, GET, from memory", "answers"),
     "ocsp-signed": ("OCSP, nonce, signed each", "answers"),
     "crl": ("CRL entries published", "entries"),
+    "log": ("log entries, durable, signed", "entries"),
+    "log-tree": ("log leaves into the tree alone", "entries"),
 }
 
 
 async def measure_all(store: str) -> list[Measurement]:
-    """Issuing, OCSP in three ways over one server, CRLs."""
+    """Issuing, OCSP in three ways over one server, CRLs, the log by itself."""
     found = [await bench_issue(store)]
     if store != SQLITE:
         return found  # one empty database serves one platform
@@ -45,6 +48,7 @@ async def measure_all(store: str) -> list[Measurement]:
         found.append(await stage.bench(Question.GET, ANSWERS_FROM_MEMORY))
         found.append(await stage.bench(Question.SIGNED, ANSWERS_SIGNED))
     found.append(await bench_crl(store))
+    found += [await bench_log(), bench_tree()]
     return found
 
 

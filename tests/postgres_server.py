@@ -35,10 +35,10 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self.socket}"
 
-    def create_database(self) -> str:
-        """The name of a fresh, empty database."""
+    def create_database(self, template: str = "template1") -> str:
+        """The name of a fresh database, empty or a copy."""
         name = f"chargepki_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop_database(self, name: str) -> None:

@@ -14,7 +14,7 @@ _MORE: Final = rf"(?:(?:, | and )(?:{_DOTTED}|table \d+)(?![\w.]*-\d))*"
 
 # Standards whose clauses are numbered: the name, then one clause or several.
 _NUMBERED: Final = re.compile(
-    r"(?P<name>RFC \d{3,5}|X\.\d{3}(?= \d)|FIPS \d+|NIST SP \d+-\d+[A-Z]?|CA/Browser Forum BR|ISO 15118-\d+|draft-[a-z]+(?:-[a-z]+)+|"
+    r"(?P<name>RFC \d{3,5}|X\.\d{3}(?= \d)|FIPS \d+|NIST SP \d+-\d+[A-Z]?|CA/Browser Forum BR|ISO 15118-\d+|C2SP (?:signed-note|tlog-[a-z]+)|draft-[a-z]+(?:-[a-z]+)+|"
     r"OCPP-J 1\.6|OCPP 2\.\d(?:\.\d)? part \d|OCPP 1\.6(?= \d))(?:-\d\d)?"
     rf"(?:,? (?P<clauses>{_CLAUSE}{_MORE})(?!\w))?"
 )

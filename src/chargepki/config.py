@@ -18,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sqlalchemy.engine import make_url
 
 from chargepki.adapters.keys.passphrase import passphrase_from_file
+from chargepki.adapters.keys.pkcs11.uri import parse_token_name
 from chargepki.adapters.listen.server import ListenerBounds
+from chargepki.adapters.oidc.provider import ProviderSettings
 from chargepki.api.services import Limits
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.profiles.model import Narrowing
@@ -26,12 +28,16 @@ from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import ProfileId
 from chargepki.errors import Finding, Refused
 from chargepki.protocols.ocpp.services import OcppSettings
+from chargepki.services.log import LogSettings
 from chargepki.services.status import StatusSettings
 
 FILE_NAME: Final = "config.toml"
 FILE_OCTETS_MAX: Final = 256 * 1024
 ENVIRONMENT_PREFIX: Final = "CHARGEPKI_"
 ENVIRONMENT_SEPARATOR: Final = "__"  # CHARGEPKI_DATA and the like, without it, are no configuration keys
+
+_DEFAULT_TYPES: Final = {"store": "sqlite", "keys": "file"}  # the sections that are one of several, and what they are unless said
+_TYPES: Final = frozenset({"sqlite", "postgres", "file", "pkcs11", "signer", "aws-kms"})
 
 Key = tuple[str, ...]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -97,12 +103,63 @@ class PostgresSection(_Section):
         return dsn
 
 
-class KeysSection(_Section):
+class SealedFilesSection(_Section):
     """Without `passphrase` a development platform makes one of its own; any other asks at the terminal."""
 
-    type: Literal["file"] = "file"
     directory: Path = Path("keys")
     passphrase: FileReference | None = None
+
+
+class FileKeysSection(SealedFilesSection):
+    """Every key in sealed files."""
+
+    type: Literal["file"] = "file"
+
+
+class Pkcs11Section(_Section):
+    """Keys that never leave are made in a token; those made to leave, a server's own TLS key for instance, lie in sealed files."""
+
+    type: Literal["pkcs11"]
+    module: Path  # the vendor's library, by its whole path: it runs inside this process
+    token: str  # its label, or a URI (RFC 7512): pkcs11:token=...;serial=...
+    pin: FileReference | None = None  # without it the start asks at the terminal
+    sessions_max: int = Field(default=8, ge=1, le=256)  # signatures at once; a network HSM wants more than a card
+    exportable: SealedFilesSection = SealedFilesSection()
+
+    @field_validator("module")
+    @classmethod
+    def _is_absolute(cls, module: Path) -> Path:
+        if not module.is_absolute():
+            raise ValueError("the whole path of the module: a search would load whatever comes first")
+        return module
+
+    @field_validator("token")
+    @classmethod
+    def _names_a_token(cls, token: str) -> str:
+        try:
+            parse_token_name(token)
+        except Refused as refusal:
+            finding = refusal.findings[0]
+            raise ValueError(f"{finding.message}; hint: {finding.hint}") from refusal
+        return token
+
+
+class SignerKeysSection(_Section):
+    """Every key in a process of its own: chargepki signer serve. This one holds none."""
+
+    type: Literal["signer"]
+    socket: Path  # where that process listens
+    secrets: SealedFilesSection = SealedFilesSection()  # the small secrets of the store: second factors, commitments
+
+
+class AwsKmsSection(_Section):
+    """Keys that never leave in AWS KMS; those made to leave lie in sealed files. Credentials come the way the AWS SDK finds them."""
+
+    type: Literal["aws-kms"]
+    region: str = Field(pattern="^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$")
+    alias_prefix: str = Field(default="chargepki", pattern="^[a-zA-Z0-9_-]{1,64}$")  # one platform's keys among those of the account
+    endpoint: str = Field(default="", pattern="^(https?://.*)?$")  # a VPC endpoint, or a simulator
+    exportable: SealedFilesSection = SealedFilesSection()
 
 
 class PkiSection(_Section):
@@ -134,6 +191,55 @@ class StatusSection(_Section):
     http_max_age_seconds: int = Field(default=300, ge=0, le=86_400)
 
 
+class LogSection(_Section):
+    """The log of every decision. `origin` is its name in every checkpoint; `interval_ms` the least time between two checkpoints."""
+
+    directory: Path = Path("log")
+    origin: str = Field(default="chargepki.local/audit", min_length=1, max_length=128, pattern=r"^[\x21-\x2a\x2c-\x7e]+$")  # no "+", no blank
+    interval_ms: int = Field(default=50, ge=1, le=10_000)
+    may_begin_again: bool = False  # the log directory is lost: make it again from the database, this once
+
+
+class OpenIdSection(_Section):
+    """An OpenID provider that people sign in through. Without `client_secret` this platform is a public client there."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")  # part of the redirect URI
+    title: str = Field(default="", max_length=64)  # what people read; the name unless said
+    issuer: str = Field(max_length=512)  # to the letter as the provider spells it
+    client_id: str = Field(min_length=1, max_length=255)
+    client_secret: FileReference | None = None
+    scopes: tuple[str, ...] = Field(default=("openid", "profile"), max_length=16)
+    username_claim: str = Field(default="preferred_username", min_length=1, max_length=64)  # shown, never trusted
+    mfa_acr: frozenset[str] = Field(default=frozenset(), max_length=16)  # values of `acr` that prove a second factor
+    mfa_amr: frozenset[str] = Field(default=frozenset({"mfa"}), max_length=16)  # of `amr` (RFC 8176 2)
+    ca_file: Path | None = None  # the provider's roots, instead of the system's
+
+    @field_validator("scopes")
+    @classmethod
+    def _asks_for_an_identity(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:  # OpenID Connect Core 3.1.2.1
+            raise ValueError('scopes name "openid"')
+        return scopes
+
+
+class SignInSection(_Section):
+    """How people sign in besides their local accounts."""
+
+    public_url: str = ""  # https://host[:port] as browsers reach the API; "" derives it from hostnames and api_port
+    oidc: tuple[OpenIdSection, ...] = Field(default=(), max_length=8)
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_https(cls, url: str) -> str:
+        return _check_url(url, "https", "a URL https://host[:port] without a path") if url else url
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> "SignInSection":
+        if len({provider.name for provider in self.oidc}) < len(self.oidc) or len({p.issuer for p in self.oidc}) < len(self.oidc):
+            raise ValueError("every OpenID provider has a name and an issuer of its own")
+        return self
+
+
 class LimitsSection(_Section):
     body_octets: int = Field(default=Limits().body_octets, ge=16 * 1024, le=16 * 1024 * 1024)
     inspection_octets: int = Field(default=Limits().inspection_octets, ge=16 * 1024, le=256 * 1024 * 1024)
@@ -150,6 +256,7 @@ class ProfileSection(_Section):
 
 
 StoreSection = Annotated[SqliteSection | PostgresSection, Field(discriminator="type")]
+KeysSection = Annotated[FileKeysSection | Pkcs11Section | SignerKeysSection | AwsKmsSection, Field(discriminator="type")]
 
 
 class Document(_Section):
@@ -157,11 +264,13 @@ class Document(_Section):
 
     server: ServerSection = ServerSection()
     store: StoreSection = SqliteSection()
-    keys: KeysSection = KeysSection()
+    keys: KeysSection = FileKeysSection()
     pki: PkiSection = PkiSection()
     ocpp: OcppSection = OcppSection()
     status: StatusSection = StatusSection()
+    log: LogSection = LogSection()
     limits: LimitsSection = LimitsSection()
+    sign_in: SignInSection = SignInSection()
     profiles: dict[str, ProfileSection] = Field(default={}, max_length=200)
 
 
@@ -206,8 +315,19 @@ class Config:
     def resolve(self, path: Path) -> Path:
         return self.data_dir / path.expanduser()
 
+    @property
+    def sealed_files(self) -> SealedFilesSection:
+        """Where keys lie in files: all of them, those made to leave, or none and only the secrets of the store."""
+        match self.keys:
+            case FileKeysSection() as files:
+                return files
+            case SignerKeysSection() as signer:
+                return signer.secrets
+            case divided:
+                return divided.exportable
+
     def keys_directory(self) -> Path:
-        return self.resolve(self.keys.directory)
+        return self.resolve(self.sealed_files.directory)
 
     def store_url(self) -> str:
         """The store's URL; it may hold a password. `Broken` when the password's file cannot be read."""
@@ -231,6 +351,32 @@ class Config:
             answer_lifetime=timedelta(hours=status.answer_lifetime_hours),
             crl_lifetime=timedelta(hours=status.crl_lifetime_hours),
             http_max_age=timedelta(seconds=status.http_max_age_seconds),
+        )
+
+    def log_directory(self) -> Path:
+        return self.resolve(self.document.log.directory)
+
+    def log_settings(self) -> LogSettings:
+        log = self.document.log
+        return LogSettings(log.origin, timedelta(milliseconds=log.interval_ms), may_begin_again=log.may_begin_again)
+
+    def openid_providers(self) -> dict[str, ProviderSettings]:
+        """By name. `Broken` when a client secret's file cannot be read."""
+        return {provider.name: self._openid_provider(provider) for provider in self.document.sign_in.oidc}
+
+    def _openid_provider(self, provider: OpenIdSection) -> ProviderSettings:
+        secret = provider.client_secret
+        return ProviderSettings(
+            provider.issuer,
+            provider.client_id,
+            provider.title or provider.name,
+            client_secret=passphrase_from_file(self.resolve(secret.file)).decode() if secret else "",
+            scopes=provider.scopes,
+            username_claim=provider.username_claim,
+            mfa_acr=provider.mfa_acr,
+            mfa_amr=provider.mfa_amr,
+            ca_file=self.resolve(provider.ca_file) if provider.ca_file else None,
+            may_be_plain=self.pki.development,
         )
 
     def ocpp_settings(self) -> OcppSettings:
@@ -359,8 +505,9 @@ def _nest(flat: Mapping[Key, Any]) -> dict[str, Any]:
         for name in key[:-1]:
             table = table.setdefault(name, {})
         table[key[-1]] = value
-    if "store" in nested and isinstance(nested["store"], dict):
-        nested["store"].setdefault("type", "sqlite")
+    for section, type in _DEFAULT_TYPES.items():
+        if isinstance(nested.get(section), dict):
+            nested[section].setdefault("type", type)
     return nested
 
 
@@ -375,7 +522,7 @@ def _findings(error: ValidationError, origins: Mapping[Key, str]) -> Iterable[Fi
     known = set(_known_keys(Document))
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         key = tuple(str(part) for part in problem["loc"])
-        if key[:1] == ("store",) and key[1:2] in {("sqlite",), ("postgres",)}:
+        if key[:1] in {(section,) for section in _DEFAULT_TYPES} and key[1:2] and key[1] in _TYPES:
             key = (key[0], *key[2:])  # the tag that pydantic names is no key
         origin = next((said for at, said in origins.items() if at[: len(key)] == key[: len(at)]), "")
         if problem["type"] == "extra_forbidden":

@@ -3,13 +3,17 @@
     ChargePkiError
     ├── Refused               the input or a policy says no; nothing was signed; carries findings
     │   ├── NotAuthenticated  we do not know who is asking
+    │   │   └── NeedsStepUp   not surely enough: the same person with a fresh second factor may be allowed
     │   ├── NotAuthorised     we know, and the answer is no
     │   ├── NotFound          the named object does not exist (or not for this caller)
     │   ├── Conflict          the object changed, exists already, or was used already
-    │   └── TooMany           ask again later
+    │   ├── TooMany           ask again later
+    │   └── NeedsVotes        allowed as soon as others agree; a proposal is on record
     └── Broken                we, or something we depend on, failed; the caller did nothing wrong
         ├── StoreUnavailable
-        └── VaultUnavailable
+        ├── VaultUnavailable
+        ├── LogUnavailable
+        └── LogInconsistent   the store and the log contradict each other: nothing may be signed
 
 A refusal collects every finding before it is raised, so that one round trip shows the whole picture.
 """
@@ -69,6 +73,10 @@ class NotAuthenticated(Refused):
     """We do not know who is asking."""
 
 
+class NeedsStepUp(NotAuthenticated):
+    """We know who is asking, not surely enough for this act: a fresh proof of the second factor may help (RFC 9470)."""
+
+
 class NotAuthorised(Refused):
     """We know who is asking, and the answer is no."""
 
@@ -89,6 +97,14 @@ class TooMany(Refused):
         self.retry_after = retry_after
 
 
+class NeedsVotes(Refused):
+    """Allowed as soon as others agree. `proposal` is the id under which they vote, `missing` the empty seats for people to read."""
+
+    def __init__(self, *findings: Finding, proposal: str, missing: tuple[str, ...]) -> None:
+        super().__init__(*findings)
+        self.proposal, self.missing = proposal, missing
+
+
 class Broken(ChargePkiError):
     """We failed. `hint` says what the operator can do."""
 
@@ -103,6 +119,14 @@ class StoreUnavailable(Broken):
 
 class VaultUnavailable(Broken):
     """The key vault is locked, lost or refuses to sign."""
+
+
+class LogUnavailable(Broken):
+    """The log cannot be written: what is not in the log is not done."""
+
+
+class LogInconsistent(Broken):
+    """The store and the log contradict each other: one of them was rolled back or changed."""
 
 
 def refuse_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -14,18 +14,18 @@ import structlog
 
 from chargepki.adapters.clock import SystemClock
 from chargepki.adapters.entropy import SystemEntropy
-from chargepki.adapters.keys.file import FileVault
-from chargepki.adapters.keys.passphrase import development_passphrase, passphrase_from_file, passphrase_from_terminal
 from chargepki.adapters.listen.server import Listener
 from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
 from chargepki.adapters.notify import LocalNotifier
 from chargepki.adapters.store import open_store
 from chargepki.adapters.telemetry.http import create_health_app
 from chargepki.adapters.telemetry.metrics import Check, Metrics, Reading
+from chargepki.adapters.tlog.files import TileDirectory
 from chargepki.api.app import create_api
-from chargepki.api.services import ApiServices
-from chargepki.app import Services, Settings, compose
+from chargepki.app import Services, Settings, api_services, compose
 from chargepki.config import Config
+from chargepki.core.access.decide import SYSTEM
+from chargepki.core.access.policy import DEVELOPMENT, PRODUCTION
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.pem import encode_pem
 from chargepki.core.profiles.authority import ROOT_MANUFACTURER, ROOT_OPERATOR
@@ -38,8 +38,10 @@ from chargepki.protocols.crl.server import crl_app, issuer_app
 from chargepki.protocols.ocpp.server import OcppApp, create_ocpp_app
 from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocsp.server import ocsp_app
+from chargepki.services.audit import Caller
 from chargepki.services.authorities import IssuerView, StatusUrls
 from chargepki.services.server_certificates import ServerCertificate, ServerNames
+from chargepki.vaults import close_vault, open_keys
 
 CHORES_SECONDS: Final = 60.0  # between looks at server certificates, trust anchors and interrupted intents
 INTENT_GRACE: Final = timedelta(minutes=1)  # what is younger may still be under way, here or on another node
@@ -80,8 +82,11 @@ async def running_node(config: Config) -> AsyncIterator[Node]:
     async with AsyncExitStack() as stack:
         store = await asyncio.to_thread(open_store, config.store_url())
         stack.push_async_callback(store.close)
-        vault = await asyncio.to_thread(_open_vault, config)
-        ports = Ports(store, vault, SystemClock(), SystemEntropy(), LocalNotifier(_report_deaf_listener))
+        vault, secrets = await asyncio.to_thread(open_keys, config)
+        stack.callback(close_vault, vault)
+        tiles = TileDirectory(config.log_directory())
+        stack.push_async_callback(tiles.close)
+        ports = Ports(store, vault, SystemClock(), SystemEntropy(), LocalNotifier(_report_deaf_listener), tiles, secrets)
         yield await _Start(config, ports, stack).run()
 
 
@@ -102,8 +107,10 @@ class _Start:
                 config.pki.organization,
                 lambda: StatusUrls(self._status_url),
                 names,
+                DEVELOPMENT if config.pki.development else PRODUCTION,
                 config.narrowings(),
                 config.status_settings(),
+                config.log_settings(),
             ),
         )
 
@@ -113,6 +120,8 @@ class _Start:
         status = await self._listen(_status_app(self._services), server.host, server.status_port)
         status_url = f"http://{_spell(server.status_host)}:{status.port}"
         self._status_url = self._status_url or status_url
+        # Before anything is signed: a store and a log that contradict each other stop the start here.
+        await self._services.log.start()
         is_new = await self._bootstrap()
         await self._report_interrupted(timedelta(0) if self._config.is_single_node else INTENT_GRACE)
         ocpp_tls, api_tls = await self._ocpp_tls(), await self._api_tls()
@@ -128,6 +137,7 @@ class _Start:
         node = Node(self._config, self._services, endpoints, is_new)
         await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
+        self._in_background(self._services.log.run(), "log")
         self._in_background(self._services.status.run(), "status")
         self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
         self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
@@ -136,12 +146,17 @@ class _Start:
     # ------------------------------------------------------------------------------------------------------------ first start
 
     async def _bootstrap(self) -> bool:
-        """Makes what a first start lacks: the authorities, the administrator's token."""
-        pki = self._config.pki
-        is_new = not await self._services.authorities.views()
-        await self._services.authorities.bootstrap(pki.organization, is_development=pki.development)
+        """Makes what a development platform's first start lacks: authorities, a party, a token. In production people make them."""
+        pki, services = self._config.pki, self._services
+        is_new = not await services.authorities.views()
+        if not pki.development:
+            if is_new:
+                raise Broken("this platform has no authority yet", hint=f"chargepki init --production --data {self._config.data_dir}")
+            return False
+        await services.authorities.bootstrap(pki.organization)
+        await services.parties.ensure_development(Caller(SYSTEM, door="system"), pki.organization)
         if not (await self._ports.store.list_api_tokens(limit=1)).items:
-            await self._services.access.bootstrap_administrator(self._keep_admin_token)
+            await services.access.bootstrap_developer(self._keep_admin_token)
         return is_new
 
     async def _keep_admin_token(self, secret: str) -> None:
@@ -184,22 +199,7 @@ class _Start:
         )
 
     def _api_app(self, ocpp: OcppApp) -> Any:
-        services = self._services
-        return create_api(
-            ApiServices(
-                self._ports,
-                services.access,
-                services.inventory,
-                services.issuance,
-                services.authorities,
-                services.revocation,
-                services.audit,
-                services.profiles,
-                services.status,
-                ocpp.gateway,
-                self._config.api_limits(),
-            )
-        )
+        return create_api(api_services(self._ports, self._services, ocpp.gateway, self._config.api_limits()))
 
     def _health_app(self, ocpp: OcppApp) -> Any:
         services = self._services
@@ -266,6 +266,7 @@ class _Start:
                 ocpp_tls.reload(await self._identities(CSMS_SERVER, OCPP_KEYS), client_anchors=await self._station_anchors())
                 api_tls.reload(await self._identities(TLS_SERVER, API_KEYS))
                 await self._report_interrupted(INTENT_GRACE)
+                await self._services.approvals.carry_out_due()
             except ChargePkiError as error:
                 _log.error("chores failed, next try in a minute", error=str(error))
 
@@ -284,17 +285,6 @@ class _Start:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, CertificateIssued) and event.certificate.profile.startswith(("root/", "sub/")):
             self._has_new_authority.set()
-
-
-def _open_vault(config: Config) -> FileVault:
-    directory = config.keys_directory()
-    if config.keys.passphrase is not None:
-        passphrase = passphrase_from_file(config.resolve(config.keys.passphrase.file))
-    elif config.pki.development:
-        passphrase = development_passphrase(directory)
-    else:
-        passphrase = passphrase_from_terminal()
-    return FileVault.open(directory, passphrase) if FileVault.exists(directory) else FileVault.create(directory, passphrase)
 
 
 def _status_app(services: Services) -> Callable[[Any, Any, Any], Coroutine[Any, Any, None]]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
 from chargepki.core.records import (
+    Account,
     ApiToken,
     AuditEntry,
     AuditId,
@@ -20,15 +21,34 @@ from chargepki.core.records import (
     CertificateQuery,
     Crl,
     EnrolmentToken,
+    ExternalIdentity,
+    GrantId,
+    GrantRecord,
     IdempotentAnswer,
     Intent,
     IntentId,
+    KeyRecord,
     KeyRef,
+    KeyState,
+    Machine,
+    MachineId,
     Page,
+    Party,
+    PartyId,
+    Person,
+    PersonId,
+    Proposal,
+    ProposalId,
+    ProposalState,
     SecurityEvent,
+    Session,
+    SessionId,
+    StandingId,
+    StandingRecord,
     Station,
     StationId,
     TokenId,
+    VoteRecord,
 )
 from chargepki.core.revocation import Revoked
 
@@ -58,17 +78,43 @@ class SigningPurpose(StrEnum):
     CERTIFICATE = "certificate"
     CRL = "crl"
     OCSP = "ocsp"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningPlan:
+    """Why a certificate may be signed: what a signer process checks before it does. `decision` is canonical JSON."""
+
+    issuer: str
+    serial: int
+    profile: str
+    tbs_sha256: bytes
+    decision: bytes
+    is_ca: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SigningOrder:
-    """What a vault is asked to sign and why. `reference` is the intent's id, the CRL's issuer and number, or the responder's id."""
+    """What a vault is asked to sign and why. `reference` is the intent's id, the CRL's issuer and number, or the responder's id.
+
+    `plan` comes with every certificate, and with nothing else.
+    """
 
     key: KeyRef
     algorithm: SignatureAlgorithm
     data: bytes
     purpose: SigningPurpose
     reference: str
+    plan: SigningPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAttestation:
+    """What the device says of a key it holds. `statement` is canonical JSON of its facts, or the vendor's own bytes."""
+
+    kind: str
+    statement: bytes
+    is_hardware: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +144,46 @@ class KeyVault(Protocol):
     async def destroy(self, ref: KeyRef) -> None: ...
 
     async def list(self) -> tuple[KeyHandle, ...]: ...
+
+    async def attest(self, ref: KeyRef) -> KeyAttestation | None:
+        """None where the vault has no device that could say anything."""
+        ...
+
+
+class SecretBox(Protocol):
+    """Keeps small secrets (a TOTP secret, a subject's key) unreadable in the store. `context` binds a secret to its place."""
+
+    def seal(self, secret: bytes, context: str) -> bytes: ...
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Raises `Broken` when it was changed or belongs elsewhere."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------- log
+
+
+@dataclass(frozen=True, slots=True)
+class TileFile:
+    """One immutable file of the log. `path` is relative to the log's directory: "tile/0/x001/067"."""
+
+    path: str
+    data: bytes
+
+
+class LogTiles(Protocol):
+    """Where the log's tiles lie. Files are immutable, only the checkpoint is replaced. Raises `LogUnavailable`, `LogInconsistent`."""
+
+    async def read_checkpoint(self) -> bytes | None: ...
+
+    async def read(self, path: str) -> bytes:
+        """Raises `NotFound`."""
+        ...
+
+    async def publish(self, files: Sequence[TileFile], checkpoint: bytes) -> None:
+        """Durable in this order: files, then checkpoint. An empty checkpoint leaves the one that stands. "checkpoint.cosigned" among the
+        files is replaced, everything else is written once."""
+        ...
 
 
 # -------------------------------------------------------------------------------------------------------------------- store
@@ -198,10 +284,178 @@ class AddApiToken:
 
 @dataclass(frozen=True, slots=True)
 class RevokeApiToken:
-    """`Conflict` when it is revoked already or does not exist."""
+    """Also those narrowed from it. `Conflict` when it is revoked already or does not exist."""
 
     id: TokenId
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndTokens:
+    """Revokes every token of this holder, and those narrowed from them. Touching none is fine."""
+
+    holder: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddParty:
+    """`Conflict` when the id or the name exists."""
+
+    party: Party
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateParty:
+    """Writes with `version + 1`; `Conflict` when the stored version is not `party.version`. So do all `Update...` below."""
+
+    party: Party
+
+
+@dataclass(frozen=True, slots=True)
+class AddPerson:
+    """`Conflict` when the user name exists."""
+
+    person: Person
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePerson:
+    person: Person
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccount:
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class AddExternalIdentity:
+    """`Conflict` when (issuer, subject) is linked already."""
+
+    identity: ExternalIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class AddMachine:
+    """`Conflict` when the party has a machine of this name."""
+
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMachine:
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class AddGrant:
+    record: GrantRecord
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateGrant:
+    record: GrantRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AddSession:
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class TouchSession:
+    """Sets `last_seen_at` and, where given, `stepped_up_at`; no check."""
+
+    id: SessionId
+    at: datetime
+    stepped_up_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """`Conflict` when it has ended already or does not exist."""
+
+    id: SessionId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessions:
+    """Ends every session of a person. Touching none is fine."""
+
+    person: PersonId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddProposal:
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProposal:
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class AddVote:
+    """`Conflict` when the proposal is not open, its digest is another, or this person has voted on it."""
+
+    vote: VoteRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AddStanding:
+    record: StandingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EndStanding:
+    """`Conflict` when it has ended already or does not exist."""
+
+    id: StandingId
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UseStanding:
+    """Counts one certificate in the hour of `at`; `Conflict` when the hour has `per_hour_max` already, or the approval has ended."""
+
+    id: StandingId
+    at: datetime
+    per_hour_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddKeyRecord:
+    record: KeyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SetKeyState:
+    """`Conflict` when the state is not `after`."""
+
+    ref: KeyRef
+    state: KeyState
+    after: KeyState
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddSubjectKey:
+    """The key of a person's commitments in the log, sealed. The first one stays; a second one is dropped silently."""
+
+    subject: str
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EraseSubject:
+    """Forgets a person's key and everything private that entries hold about them: the commitments in the log open no more."""
+
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +510,31 @@ Change = (
     | UseEnrolmentToken
     | AddApiToken
     | RevokeApiToken
+    | EndTokens
+    | AddParty
+    | UpdateParty
+    | AddPerson
+    | UpdatePerson
+    | UpdateAccount
+    | AddExternalIdentity
+    | AddMachine
+    | UpdateMachine
+    | AddGrant
+    | UpdateGrant
+    | AddSession
+    | TouchSession
+    | EndSession
+    | EndSessions
+    | AddProposal
+    | UpdateProposal
+    | AddVote
+    | AddStanding
+    | EndStanding
+    | UseStanding
+    | AddKeyRecord
+    | SetKeyState
+    | AddSubjectKey
+    | EraseSubject
     | AddCrl
     | AddSecurityEvent
     | AppendAudit
@@ -285,7 +564,7 @@ class Store(Protocol):
     async def lookup_certificate_by_serial(self, issuer: AuthorityId, serial: int) -> Certificate | None: ...
     async def lookup_certificate_by_intent(self, intent: IntentId) -> Certificate | None: ...
     async def list_certificates(self, query: CertificateQuery, *, now: datetime, cursor: str = "", limit: int = 50) -> Page[Certificate]:
-        """Newest first."""
+        """Newest first. Here and in every list: `parties` None is everybody's, else only what belongs to one of them."""
         ...
 
     async def list_certificate_events(self, id: CertificateId) -> tuple[CertificateEvent, ...]:
@@ -307,14 +586,23 @@ class Store(Protocol):
 
     async def lookup_latest_crl(self, issuer: AuthorityId) -> Crl | None: ...
 
-    async def list_open_intents(self, *, before: datetime, cursor: str = "", limit: int = 50) -> Page[Intent]:
+    async def list_open_intents(
+        self, *, before: datetime, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[Intent]:
         """Intents older than `before` that led to no certificate and are not closed, oldest first."""
         ...
 
     async def get_station(self, id: StationId) -> Station: ...
     async def lookup_station_by_serial_number(self, operator: str, serial_number: str) -> Station | None: ...
     async def list_stations(
-        self, *, text: str = "", operator: str = "", state: str = "", cursor: str = "", limit: int = 50
+        self,
+        *,
+        text: str = "",
+        operator: str = "",
+        state: str = "",
+        parties: frozenset[PartyId] | None = None,
+        cursor: str = "",
+        limit: int = 50,
     ) -> Page[Station]:
         """By id, ascending; `text` is a part of the id or of the serial number."""
         ...
@@ -322,21 +610,108 @@ class Store(Protocol):
     async def lookup_key_owner(self, spki_sha256: bytes) -> str | None: ...
     async def lookup_enrolment_token(self, token_sha256: bytes) -> EnrolmentToken | None: ...
     async def lookup_api_token(self, token_sha256: bytes) -> ApiToken | None: ...
-    async def list_api_tokens(self, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
+    async def get_api_token(self, id: TokenId) -> ApiToken: ...
+    async def list_api_tokens(
+        self, *, parties: frozenset[PartyId] | None = None, holder: str = "", cursor: str = "", limit: int = 50
+    ) -> Page[ApiToken]:
         """Oldest first."""
         ...
 
-    async def list_security_events(self, station: StationId | None, *, cursor: str = "", limit: int = 50) -> Page[SecurityEvent]:
+    async def list_security_events(
+        self, station: StationId | None, *, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[SecurityEvent]:
         """Newest first."""
         ...
 
     async def list_audit(
-        self, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
+        self,
+        *,
+        actor: str = "",
+        action: str = "",
+        object: str = "",
+        outcome: str = "",
+        parties: frozenset[PartyId] | None = None,
+        cursor: str = "",
+        limit: int = 50,
     ) -> Page[AuditEntry]:
         """Newest first; `object` may end in `*` to match a prefix."""
         ...
 
     async def get_audit(self, id: AuditId) -> AuditEntry: ...
+
+    async def count_leaves(self) -> int:
+        """How many audit entries there are: the size of the log."""
+        ...
+
+    async def list_leaves(self, *, first: int, limit: int) -> tuple[bytes, ...]:
+        """The bodies of the entries from index `first` on, in log order, without a gap."""
+        ...
+
+    async def get_party(self, id: PartyId) -> Party: ...
+    async def lookup_party_by_name(self, name: str) -> Party | None: ...
+    async def list_parties(self, *, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50) -> Page[Party]:
+        """By id, ascending."""
+        ...
+
+    async def get_person(self, id: PersonId) -> Person: ...
+    async def lookup_person_by_username(self, username: str) -> Person | None: ...
+    async def lookup_person_by_identity(self, issuer: str, subject: str) -> Person | None: ...
+    async def list_people(self, *, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50) -> Page[Person]:
+        """By user name, ascending."""
+        ...
+
+    async def get_account(self, person: PersonId) -> Account: ...
+    async def lookup_account_by_invitation(self, invitation_sha256: bytes) -> Account | None: ...
+    async def get_machine(self, id: MachineId) -> Machine: ...
+    async def list_machines(self, *, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50) -> Page[Machine]:
+        """Oldest first."""
+        ...
+
+    async def get_grant(self, id: GrantId) -> GrantRecord: ...
+    async def list_grants(
+        self,
+        *,
+        holder: str = "",
+        role: str = "",
+        state: str = "",
+        parties: frozenset[PartyId] | None = None,
+        cursor: str = "",
+        limit: int = 50,
+    ) -> Page[GrantRecord]:
+        """Oldest first. `parties` looks at the holder's party."""
+        ...
+
+    async def lookup_session(self, token_sha256: bytes) -> Session | None: ...
+    async def get_session(self, id: SessionId) -> Session: ...
+    async def list_sessions(
+        self, *, person: PersonId | None = None, is_live_at: datetime | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[Session]:
+        """Newest first."""
+        ...
+
+    async def get_proposal(self, id: ProposalId) -> Proposal: ...
+    async def list_proposals(
+        self, *, state: ProposalState | None = None, parties: frozenset[PartyId] | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[Proposal]:
+        """Newest first."""
+        ...
+
+    async def list_votes(self, proposal: ProposalId) -> tuple[VoteRecord, ...]:
+        """Oldest first, those on earlier revisions too."""
+        ...
+
+    async def list_standing(
+        self, *, party: PartyId | None = None, is_live_at: datetime | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[StandingRecord]:
+        """Oldest first; with `is_live_at`, `approval.used` is the count of that instant's hour."""
+        ...
+
+    async def get_key_record(self, ref: KeyRef) -> KeyRecord: ...
+    async def list_key_records(self, *, cursor: str = "", limit: int = 50) -> Page[KeyRecord]:
+        """Oldest first."""
+        ...
+
+    async def lookup_subject_key(self, subject: str) -> bytes | None: ...
     async def lookup_idempotent(self, caller: str, key: str) -> IdempotentAnswer | None: ...
     async def ping(self) -> None:
         """Returns when the database answers."""
@@ -384,3 +759,5 @@ class Ports:
     clock: Clock
     entropy: Entropy
     notifier: Notifier
+    tiles: LogTiles
+    secrets: SecretBox

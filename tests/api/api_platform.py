@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from chargepki import app
 from chargepki.api.app import create_api
 from chargepki.api.services import ApiServices
 from chargepki.testing.workbench import Workbench
@@ -30,18 +31,7 @@ def open_http(services: ApiServices, token: str) -> httpx.AsyncClient:
 
 
 def api_services(bench: Workbench) -> ApiServices:
-    services = bench.services
-    return ApiServices(
-        ports=bench.ports,
-        access=services.access,
-        inventory=services.inventory,
-        issuance=services.issuance,
-        authorities=services.authorities,
-        revocation=services.revocation,
-        audit=services.audit,
-        profiles=services.profiles,
-        status=services.status,
-    )
+    return app.api_services(bench.ports, bench.services)
 
 
 def make_csr(common_name: str = "SN-0017", key: ec.EllipticCurvePrivateKey | None = None) -> str:

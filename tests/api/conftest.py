@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chargepki.services.access import TokenOrder
 from chargepki.testing.workbench import ADMIN, open_workbench
 from tests.api.api_platform import Platform, api_services, open_http
 
@@ -12,7 +13,7 @@ from tests.api.api_platform import Platform, api_services, open_http
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     async with open_workbench(tmp_path) as bench:
-        _, token = await bench.services.access.create_token(ADMIN, name="tests", scopes=frozenset({"*:*:*"}))
+        _, token = await bench.services.access.create_token(ADMIN, TokenOrder("tests", frozenset({"*:*:*"})))
         services = api_services(bench)
         async with open_http(services, token) as http:
             yield Platform(bench, services, http, token)

@@ -14,6 +14,7 @@ from chargepki.api.openapi import describe
 from chargepki.core.records import ApiToken, ProfileId, StationId, TokenId
 from chargepki.core.secret_text import new_secret
 from chargepki.ports import AddApiToken
+from chargepki.services.access import TokenOrder
 from chargepki.services.orders import CertificateOrder
 from chargepki.testing.workbench import ADMIN, open_workbench
 from tests.api.api_platform import Platform, api_services, make_csr, open_http
@@ -81,7 +82,7 @@ async def stand(platform: Platform) -> dict[str, str]:
     await services.inventory.add_station(ADMIN, id="CS-17", serial_number="SN-17", operator="demo-cpo")
     order = CertificateOrder(ProfileId("ocpp/station"), csr=make_csr().encode(), station=StationId("CS-17"))
     certificate = (await services.issuance.request(ADMIN, order)).certificate
-    token, _ = await services.access.create_token(ADMIN, name="another", scopes=frozenset({"*:*:*"}))
+    token, _ = await services.access.create_token(ADMIN, TokenOrder("another", frozenset({"*:*:*"})))
     entry = (await services.audit.list(ADMIN)).items[0]
     return {
         "certificates": certificate.id,
@@ -157,7 +158,7 @@ async def test_a_stations_enrolment_token_opens_one_door_only(platform: Platform
 
 
 async def test_two_authorization_headers_are_none(platform: Platform) -> None:
-    _, secret = await platform.bench.services.access.create_token(ADMIN, name="one", scopes=frozenset({"*:*:*"}))
+    _, secret = await platform.bench.services.access.create_token(ADMIN, TokenOrder("one", frozenset({"*:*:*"})))
     async with platform.http as http:
         http.headers.pop("authorization")
         pairs = [("Authorization", f"Bearer {secret}"), ("Authorization", "Bearer cpat_other")]
@@ -167,7 +168,7 @@ async def test_two_authorization_headers_are_none(platform: Platform) -> None:
 
 
 async def test_a_revoked_token_ends_at_once(platform: Platform) -> None:
-    token, secret = await platform.bench.services.access.create_token(ADMIN, name="one", scopes=frozenset({"*:*:*"}))
+    token, secret = await platform.bench.services.access.create_token(ADMIN, TokenOrder("one", frozenset({"*:*:*"})))
     async with platform.speaking_as(secret) as http:
         assert (await http.get("/tokens")).status_code == 200
         await platform.bench.services.access.revoke_token(ADMIN, token.id)
@@ -180,7 +181,7 @@ HOSTILE_TEXTS: Final = ["\ud800", "a\0b", "\u202e", "x" * 5000, "'; DROP TABLE s
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: ascii(text[:12]))
 async def test_no_text_breaks_the_api(platform: Platform, text: str) -> None:
     """Whatever stands in a field, the answer is a refusal or a success, never our bug."""
-    _, secret = await platform.bench.services.access.create_token(ADMIN, name="one", scopes=frozenset({"*:*:*"}))
+    _, secret = await platform.bench.services.access.create_token(ADMIN, TokenOrder("one", frozenset({"*:*:*"})))
     things = await stand(platform)
     async with platform.speaking_as(secret) as http:
         for method, path, id in operations():
@@ -208,7 +209,7 @@ HOSTILE_BODIES: Final = {
 
 @pytest.mark.parametrize("name", HOSTILE_BODIES)
 async def test_no_body_breaks_the_api(platform: Platform, name: str) -> None:
-    _, secret = await platform.bench.services.access.create_token(ADMIN, name="one", scopes=frozenset({"*:*:*"}))
+    _, secret = await platform.bench.services.access.create_token(ADMIN, TokenOrder("one", frozenset({"*:*:*"})))
     async with platform.speaking_as(secret) as http:
         for path in ("/certificates", "/stations", "/inspections", "/tokens"):
             answer = await http.post(path, content=HOSTILE_BODIES[name], headers={"Content-Type": "application/json"})
@@ -240,7 +241,7 @@ HOSTILE_QUERIES: Final = [
 
 @pytest.mark.parametrize("path", HOSTILE_QUERIES, ids=lambda path: path[:48])
 async def test_no_query_breaks_the_api(platform: Platform, path: str) -> None:
-    _, secret = await platform.bench.services.access.create_token(ADMIN, name="one", scopes=frozenset({"*:*:*"}))
+    _, secret = await platform.bench.services.access.create_token(ADMIN, TokenOrder("one", frozenset({"*:*:*"})))
     await stand(platform)
     async with platform.speaking_as(secret) as http:
         answer = await http.get(path)

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chargepki.core import der
-from chargepki.core.access.decide import Actor, ActorKind
 from chargepki.core.algorithms import ALGORITHM_IDENTIFIER, KeySpec, SignatureAlgorithm, parse_spki, sign, spki_of
 from chargepki.core.csr import parse_csr
 from chargepki.core.profiles.model import Narrowing
@@ -21,7 +20,7 @@ from chargepki.services.audit import Caller
 from chargepki.services.orders import CertificateOrder, Issued
 from chargepki.services.registration import Registration
 from chargepki.services.server_certificates import ServerCertificates, ServerNames
-from chargepki.testing.workbench import ADMIN, Workbench
+from chargepki.testing.workbench import ADMIN, Workbench, limited
 from tests.unit.core.csr_forge import NO_ATTRIBUTES, SUBJECT, forge_request, fresh_key
 
 STATION = ProfileId("ocpp/station")
@@ -38,7 +37,7 @@ async def enrolee(bench: Workbench, station: StationId) -> tuple[Caller, str]:
 
 
 def clerk(bench: Workbench, *scopes: str) -> Caller:
-    return bench.caller(Actor("token:clerk", ActorKind.MACHINE, "operator", frozenset(scopes)))
+    return bench.caller(limited("clerk", frozenset(scopes)))
 
 
 def codes(refusal: pytest.ExceptionInfo[Refused]) -> set[str]:

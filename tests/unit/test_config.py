@@ -96,6 +96,21 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, to
     assert "secret" not in finding.message
 
 
+def test_a_token_holds_the_keys_that_stay_and_files_those_that_leave(tmp_path: Path) -> None:
+    toml = "[keys]\ntype = 'pkcs11'\nmodule = '/lib/m.so'\ntoken = 'pkcs11:token=A'\npin = {file = 'pin'}\n"
+    config = load(tmp_path, toml + "[keys.exportable]\ndirectory = 'tls'\n")
+    assert config.keys.type == "pkcs11"
+    assert config.keys_directory() == tmp_path / "tls"
+
+
+def test_a_pin_is_no_value_of_the_configuration(tmp_path: Path) -> None:
+    for pin in ("pin = 'secret-1234'", "token = 'pkcs11:token=A?pin-value=secret-1234'"):
+        token = "" if "token" in pin else "token = 'A'\n"
+        found = refused(tmp_path, f"[keys]\ntype = 'pkcs11'\nmodule = '/lib/m.so'\n{token}{pin}\n")
+        assert found
+        assert "secret-1234" not in "".join(finding.message + finding.hint for finding in found)
+
+
 def test_an_unknown_environment_variable_is_refused_by_its_name(tmp_path: Path) -> None:
     (finding,) = refused(tmp_path, CHARGEPKI_SERVR__API_PORT="1")
     assert "CHARGEPKI_SERVR__API_PORT" in finding.message
@@ -117,7 +132,11 @@ def test_an_unknown_environment_variable_is_refused_by_its_name(tmp_path: Path) 
         ("[pki]\norganization = ''", "pki.organization"),
         ("[status]\ncrl_lifetime_hours = 0.1", "status.crl_lifetime_hours"),
         ("[ocpp]\nmessage_octets_max = 1000", "ocpp.message_octets_max"),
-        ("[keys]\ntype = 'pkcs11'", "keys.type"),
+        ("[keys]\ntype = 'tpm'", "keys"),
+        ("[keys]\ntype = 'pkcs11'", "keys.module"),
+        ("[keys]\ntype = 'pkcs11'\nmodule = 'libsofthsm2.so'\ntoken = 'A'", "keys.module"),
+        ("[keys]\ntype = 'pkcs11'\nmodule = '/lib/m.so'\ntoken = 'pkcs11:object=key'", "keys.token"),
+        ("[keys]\ntype = 'pkcs11'\nmodule = '/lib/m.so'\ntoken = 'A'\nsessions_max = 0", "keys.sessions_max"),
         ("[profiles.'ocpp/station']\nkeys = ['ec-p192']", "profiles.ocpp/station.keys.0"),
     ],
 )

@@ -8,15 +8,14 @@ from fastapi import APIRouter, Query, Response
 
 from chargepki.api.shapes import PAGE_SIZE, Cursor, IdPath, Limit, PageView, TextQuery, View, answer, shown
 from chargepki.api.visit import Visiting
-from chargepki.core.access.decide import check_allowed
-from chargepki.core.access.permissions import Permission
 from chargepki.core.records import AuditEntry, AuditId, Outcome
 
 router = APIRouter(prefix="/audit-entries", tags=["audit-entries"])
 
 
 class AuditEntryView(View):
-    """`body` is the entry's canonical JSON document."""
+    """`body` is the entry's canonical JSON document, leaf `index` of the log. `personal` are the values behind its commitments, as long
+    as nobody has erased them."""
 
     id: str
     at: datetime
@@ -24,7 +23,10 @@ class AuditEntryView(View):
     action: str
     object: str
     outcome: Outcome
+    index: int | None
+    party: str
     body: dict[str, Any]
+    personal: dict[str, str]
 
 
 @router.get("", summary="List audit entries, newest first", **shown(PageView[AuditEntryView]))
@@ -33,7 +35,7 @@ async def list_audit_entries(
     actor: TextQuery = "",
     action: TextQuery = "",
     object: Annotated[TextQuery, Query(description="ends in * to match a prefix: station:CS-*")] = "",
-    outcome: Literal["", "done", "refused", "broken"] = "",
+    outcome: Literal["", "intent", "done", "pending", "refused", "broken"] = "",
     cursor: Cursor = "",
     limit: Limit = PAGE_SIZE,
 ) -> Response:
@@ -45,8 +47,7 @@ async def list_audit_entries(
 
 @router.get("/{id}", summary="Show an audit entry", **shown(AuditEntryView))
 async def get_audit_entry(id: IdPath, visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.AUDIT_ENTRY_READ)
-    return answer(_show(await visit.services.ports.store.get_audit(AuditId(id))))
+    return answer(_show(await visit.services.audit.get(visit.caller, AuditId(id))))
 
 
 def _show(entry: AuditEntry) -> AuditEntryView:
@@ -57,5 +58,8 @@ def _show(entry: AuditEntry) -> AuditEntryView:
         action=entry.action,
         object=entry.object,
         outcome=entry.outcome,
+        index=entry.index,
+        party=entry.party,
         body=json.loads(entry.body),
+        personal=json.loads(entry.private)["values"] if entry.private else {},
     )

@@ -21,6 +21,7 @@ from chargepki.core.records import (
     CertificateEventKind,
     CertificateId,
     CertificateQuery,
+    MachineId,
     ProfileId,
     StationId,
 )
@@ -49,6 +50,7 @@ class CertificateOrderBody(Order):
     alt_hosts: list[Text] = Field([], max_length=ALT_HOSTS_MAX)
     organization: Text = ""
     common_name: Text = ""
+    machine: Text = ""
     issuer: Id | None = None
     validity_days: int | None = Field(None, ge=1, le=VALIDITY_DAYS_MAX)
 
@@ -77,6 +79,8 @@ class CertificateView(View):
     profile: str
     subject: str
     station: str | None
+    party: str
+    standing: str | None = Field(description="the standing approval that stood in for a second person")
     state: Literal["valid", "held", "revoked", "expired"]
     not_before: datetime
     not_after: datetime
@@ -223,6 +227,8 @@ def show_certificate(certificate: Certificate, event: CertificateEvent | None, n
         profile=certificate.profile,
         subject=certificate.subject,
         station=certificate.station,
+        party=certificate.party,
+        standing=certificate.standing,
         state=_state(certificate, event, now),
         not_before=certificate.not_before,
         not_after=certificate.not_after,
@@ -268,6 +274,7 @@ def _order_of(body: CertificateOrderBody, visit: Visit) -> CertificateOrder:
         issuer=None if body.issuer is None else AuthorityId(body.issuer),
         validity_days=body.validity_days,
         enrolment_token=visit.enrolment_token,
+        machine=MachineId(body.machine),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool
 from chargepki.api.problems import FindingView, show_findings
 from chargepki.api.shapes import Id, Order, View, answer, shown
 from chargepki.api.visit import Visiting
-from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.model import PUBLIC_RESOURCE
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.csr import CertificateRequest, parse_csr
@@ -43,7 +43,7 @@ class CsrCheckView(View):
 
 @router.post("", summary="Check a CSR without ordering anything", **shown(CsrCheckView))
 async def check_csr(body: CsrCheckOrder, visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.PROFILE_READ)
+    visit.services.audit.check(visit.caller, Permission.PROFILE_READ, PUBLIC_RESOURCE)
     allowed = frozenset(KeySpec) if body.profile is None else visit.services.profiles.get(ProfileId(body.profile)).profile.keys
     return answer(await asyncio.to_thread(_check, body.csr.encode(), body.tolerant, allowed))
 

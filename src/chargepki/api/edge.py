@@ -1,7 +1,7 @@
 """The outer layer of the API, pure ASGI: request id, who is asking, how much is read, headers of every answer."""
 
 import hashlib
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chargepki.api import problems, visit
 from chargepki.api.services import ApiServices
 from chargepki.api.visit import Visit
-from chargepki.errors import ChargePkiError, Finding, NotAuthenticated
+from chargepki.api.who_is_asking import STRANGER, identify, is_for_strangers
+from chargepki.errors import ChargePkiError, Finding
 from chargepki.services.audit import Caller
 
 DOOR: Final = "api"
-BEARER_CHARS_MAX: Final = 512  # our tokens have some 60
 ENROLMENT_PREFIX: Final = "cpet_"
 PUBLIC_PATHS: Final = frozenset({"/api/v1/openapi.json"})
 _ANSWER_HEADERS: Final = {
@@ -49,26 +49,19 @@ class Edge:
 
     async def _admit(self, scope: Scope, receive: Receive, request_id: str) -> Receive:
         headers = Headers(scope=scope)
-        bearer = _parse_bearer(headers.getlist("authorization"))
-        actor = await self._services.access.authenticate(bearer)
-        body = await _read_body(scope, headers, receive, self._limit(scope["path"]))
         remote = scope["client"][0] if scope.get("client") else ""
-        caller = Caller(actor, DOOR, remote, request_id, hashlib.sha256(body).digest())
+        stranger, bearer = Caller(STRANGER, DOOR, remote, request_id), ""
+        actor = STRANGER
+        if not is_for_strangers(scope["path"]):
+            actor, bearer = await identify(scope, headers, self._services, stranger)
+        body = await _read_body(scope, headers, receive, self._limit(scope["path"]))
+        caller = replace(stranger, actor=actor, request_sha256=hashlib.sha256(body).digest())
         scope[visit.SCOPE_KEY] = Visit(caller, self._services, bearer if bearer.startswith(ENROLMENT_PREFIX) else "")
         return _replay(body, receive)
 
     def _limit(self, path: str) -> int:
         limits = self._services.limits
         return limits.inspection_octets if path == "/api/v1/inspections" else limits.body_octets
-
-
-def _parse_bearer(values: Sequence[str]) -> str:
-    """The token. Two headers are none: a proxy in front may have looked at the other one (RFC 9110 5.3)."""
-    scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > BEARER_CHARS_MAX or not token.isascii():
-        hint = "send 'Authorization: Bearer <token>'; chargepki token create makes one"
-        raise NotAuthenticated(Finding("access.token.missing", "there is no bearer token in this request", hint=hint))
-    return token.strip()
 
 
 async def _read_body(scope: Scope, headers: Headers, receive: Receive, limit: int) -> bytes:

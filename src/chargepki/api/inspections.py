@@ -11,7 +11,7 @@ from pydantic import Field
 from chargepki.api.problems import FindingView
 from chargepki.api.shapes import Order, View, shown
 from chargepki.api.visit import Visiting
-from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.model import PUBLIC_RESOURCE
 from chargepki.core.access.permissions import Permission
 from chargepki.core.inspect import OCTETS_MAX, inspect
 
@@ -44,7 +44,7 @@ class InspectionView(View):
 
 @router.post("", summary="Explain a certificate, CSR, CRL, OCSP message or PKCS#7", **shown(InspectionView))
 async def inspect_object(body: InspectionOrder, visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.PROFILE_READ)
+    visit.services.audit.check(visit.caller, Permission.PROFILE_READ, PUBLIC_RESOURCE)
     now = visit.services.ports.clock.now()
     return Response(await asyncio.to_thread(_inspect, body, now), media_type="application/json")
 

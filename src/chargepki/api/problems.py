@@ -20,6 +20,10 @@ from chargepki.errors import (
     ChargePkiError,
     Conflict,
     Finding,
+    LogInconsistent,
+    LogUnavailable,
+    NeedsStepUp,
+    NeedsVotes,
     NotAuthenticated,
     NotAuthorised,
     NotFound,
@@ -59,7 +63,7 @@ class FindingView(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `findings` lists everything that was wrong, at once."""
+    """RFC 9457. `findings` lists everything that was wrong, at once; `proposal` and `missing` say who has to agree first (202)."""
 
     type: str
     title: str
@@ -68,6 +72,8 @@ class Problem(BaseModel):
     instance: str
     request_id: str
     findings: list[FindingView]
+    proposal: str = ""
+    missing: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ _WRONG_METHOD: Final = _Kind(405, "method-not-allowed", "Method not allowed")
 _UNREADABLE: Final = _Kind(400, "unreadable", "The request cannot be read")
 _INTERNAL: Final = _Kind(500, "internal", "This is our bug")
 _BY_ERROR: Final[Mapping[type[ChargePkiError], _Kind]] = {
+    NeedsStepUp: _Kind(401, "needs-step-up", "A fresh second factor is needed"),
+    NeedsVotes: _Kind(202, "needs-votes", "Others have to agree"),
     NotAuthenticated: _Kind(401, "not-authenticated", "Not authenticated"),
     NotAuthorised: _Kind(403, "not-authorised", "Not authorised"),
     NotFound: _Kind(404, "not-found", "Not found"),
@@ -91,6 +99,8 @@ _BY_ERROR: Final[Mapping[type[ChargePkiError], _Kind]] = {
     Refused: _Kind(422, "refused", "This request was refused"),
     StoreUnavailable: _Kind(503, "store-unavailable", "The store is unavailable"),
     VaultUnavailable: _Kind(503, "vault-unavailable", "The key vault is unavailable"),
+    LogUnavailable: _Kind(503, "log-unavailable", "The log is unavailable"),
+    LogInconsistent: _Kind(503, "log-inconsistent", "The store and the log contradict each other"),
     Broken: _Kind(500, "broken", "The platform failed"),
     ChargePkiError: _INTERNAL,
 }
@@ -110,6 +120,10 @@ def problem_response(error: ChargePkiError, *, instance: str, request_id: str) -
     headers: dict[str, str] = {}
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="chargepki"'  # RFC 6750 3
+    if isinstance(error, NeedsStepUp):
+        headers["WWW-Authenticate"] += ', error="insufficient_user_authentication", max_age=900'  # RFC 9470 3
+    if isinstance(error, NeedsVotes):
+        headers["Location"] = f"/api/v1/approvals/{error.proposal}"
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(error.retry_after)
     elif kind.status == 503 or isinstance(error, StillRunning):
@@ -117,14 +131,22 @@ def problem_response(error: ChargePkiError, *, instance: str, request_id: str) -
     findings = error.findings if isinstance(error, Refused) else (_breakdown(error),)
     if isinstance(error, Broken):
         _log.error("request broken", request_id=request_id, path=instance, error=str(error))
-    return _render(kind, findings, instance, request_id, headers)
+    waiting = (error.proposal, error.missing) if isinstance(error, NeedsVotes) else ("", ())
+    return _render(kind, findings, instance, request_id, headers, waiting)
 
 
 def _breakdown(error: ChargePkiError) -> Finding:
     return Finding("platform.broken", str(error), hint=error.hint if isinstance(error, Broken) else "")
 
 
-def _render(kind: _Kind, findings: Sequence[Finding], instance: str, request_id: str, headers: Mapping[str, str]) -> Response:
+def _render(
+    kind: _Kind,
+    findings: Sequence[Finding],
+    instance: str,
+    request_id: str,
+    headers: Mapping[str, str],
+    waiting: tuple[str, tuple[str, ...]] = ("", ()),
+) -> Response:
     body = Problem(
         type=f"urn:chargepki:problem:{kind.slug}",
         title=kind.title,
@@ -133,6 +155,8 @@ def _render(kind: _Kind, findings: Sequence[Finding], instance: str, request_id:
         instance=instance,
         request_id=request_id,
         findings=show_findings(findings),
+        proposal=waiting[0],
+        missing=list(waiting[1]),
     )
     return Response(body.model_dump_json(), kind.status, dict(headers), MEDIA_TYPE)
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from chargepki.api.shapes import View, answer, shown
 from chargepki.api.visit import Visiting
-from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.model import PUBLIC_RESOURCE
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.profiles.model import EffectiveProfile, KeyUsage, ProfileKind, SanRule, SubjectKind
@@ -48,13 +48,13 @@ class ProfileList(View):
 
 @router.get("", summary="List the profiles", **shown(ProfileList))
 async def list_profiles(visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.PROFILE_READ)
+    visit.services.audit.check(visit.caller, Permission.PROFILE_READ, PUBLIC_RESOURCE)
     return answer(ProfileList(items=[_show(offered) for offered in visit.services.profiles.list()]))
 
 
 @router.get("/{id:path}", summary="Show a profile", **shown(ProfileView))
 async def get_profile(id: str, visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.PROFILE_READ)
+    visit.services.audit.check(visit.caller, Permission.PROFILE_READ, PUBLIC_RESOURCE)
     return answer(_show(visit.services.profiles.get(ProfileId(id))))
 
 

@@ -6,14 +6,27 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from chargepki.core.profiles.registry import Profiles
-from chargepki.core.records import CertificateId, SecurityProfile, StationId
+from chargepki.core.records import CertificateId, PartyId, SecurityProfile, StationId
 from chargepki.ports import Ports
 from chargepki.services.access import Access
+from chargepki.services.approvals import Approvals
 from chargepki.services.audit import AuditTrail
 from chargepki.services.authorities import Authorities
+from chargepki.services.batches import Batches
+from chargepki.services.bulk_revocation import BulkRevocation
+from chargepki.services.grants import Grants
 from chargepki.services.inventory import Inventory
 from chargepki.services.issuance import Issuance
+from chargepki.services.log import TransparencyLog
+from chargepki.services.machine_sign_in import MachineSignIn
+from chargepki.services.machines import Machines
+from chargepki.services.openid import OpenId
+from chargepki.services.parties import Parties
+from chargepki.services.people import People
 from chargepki.services.revocation import Revocation
+from chargepki.services.sessions import Sessions
+from chargepki.services.sign_in import SignIn
+from chargepki.services.standing import Standing
 from chargepki.services.status import Status
 
 BODY_OCTETS_MAX: Final = 64 * 1024  # the largest order is a CSR of some kilobytes
@@ -31,6 +44,8 @@ class LiveSession(Protocol):
 
     @property
     def station(self) -> StationId: ...
+    @property
+    def party(self) -> PartyId: ...
     @property
     def ocpp_version(self) -> str: ...
     @property
@@ -60,14 +75,29 @@ class Gateway(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
+    """The use cases that have a door here, by the same names as in `app.Services`."""
+
     ports: Ports
     access: Access
+    approvals: Approvals
+    audit: AuditTrail
+    authorities: Authorities
+    batches: Batches
+    bulk_revocation: BulkRevocation
+    grants: Grants
     inventory: Inventory
     issuance: Issuance
-    authorities: Authorities
-    revocation: Revocation
-    audit: AuditTrail
+    log: TransparencyLog
+    machine_sign_in: MachineSignIn
+    machines: Machines
+    openid: OpenId
+    parties: Parties
+    people: People
     profiles: Profiles
+    revocation: Revocation
+    sessions: Sessions
+    sign_in: SignIn
+    standing: Standing
     status: Status
     gateway: Gateway | None = None  # None: no station endpoint in this process
     limits: Limits = field(default_factory=Limits)

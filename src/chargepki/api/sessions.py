@@ -7,7 +7,6 @@ from fastapi import APIRouter, Response
 from chargepki.api.services import LiveSession
 from chargepki.api.shapes import View, answer, shown
 from chargepki.api.visit import Visiting
-from chargepki.core.access.decide import check_allowed
 from chargepki.core.access.permissions import Permission
 from chargepki.core.records import SecurityProfile
 
@@ -31,9 +30,9 @@ class SessionList(View):
 
 @router.get("", summary="List the live sessions of this process", **shown(SessionList))
 async def list_sessions(visit: Visiting) -> Response:
-    check_allowed(visit.caller.actor, Permission.INVENTORY_STATION_READ)
+    parties = visit.services.audit.parties_of(visit.caller, Permission.INVENTORY_STATION_READ)
     gateway = visit.services.gateway
-    sessions = () if gateway is None else gateway.sessions()
+    sessions = () if gateway is None else tuple(s for s in gateway.sessions() if parties is None or s.party in parties)
     return answer(SessionList(items=[_show(session) for session in sorted(sessions, key=lambda s: s.station)]))
 
 

@@ -8,7 +8,9 @@ from pydantic import Field, StrictBool
 
 from chargepki.api.shapes import PAGE_SIZE, Cursor, Id, IdPath, Limit, Order, PageView, TextQuery, View, answer, shown
 from chargepki.api.visit import ShownOnce, Visit, Visiting
+from chargepki.core.access.model import Resource
 from chargepki.core.access.permissions import Permission
+from chargepki.core.identifiers.name_spaces import NameKind, ScopedName
 from chargepki.core.records import ProfileId, SecurityEvent, SecurityProfile, Station, StationId, StationState
 from chargepki.errors import Finding, NotFound
 
@@ -59,6 +61,7 @@ class StationView(View):
     created_at: datetime
     last_seen: datetime | None
     version: int
+    party: str
 
 
 class PasswordView(View):
@@ -180,7 +183,9 @@ async def list_security_events(id: IdPath, visit: Visiting, cursor: Cursor = "",
 @router.post("/{id}/certificate-trigger", summary="Ask a connected station for a CSR", **shown(TriggerView, 202, "Asked"))
 async def trigger_certificate(id: IdPath, visit: Visiting) -> Response:
     services, station = visit.services, StationId(id)
-    act = visit.caller.act(Permission.STATION_COMMAND, f"station:{station}", command="certificate-trigger")
+    known = await services.inventory.get_station(visit.caller, station)
+    resource = Resource(party=known.party, names=(ScopedName(NameKind.STATION, station),))
+    act = visit.caller.act(Permission.STATION_COMMAND, f"station:{station}", resource=resource, command="certificate-trigger")
     async with services.audit.act(act) as opened:
         if services.gateway is None:
             raise NotFound(
@@ -214,6 +219,7 @@ def _show(station: Station, connected: frozenset[StationId]) -> StationView:
         created_at=station.created_at,
         last_seen=station.last_seen,
         version=station.version,
+        party=station.party,
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chargepki.testing.bench.measurement import Measurement
     from chargepki.testing.bench.ocsp import Question
 
-app = noun("bench", "Measure: issue, ocsp, crl. A fresh platform each, beside openssl speed.")
+app = noun("bench", "Measure: issue, ocsp, crl, log, decide. A fresh platform each, beside openssl speed.")
 
 StoreOption = Annotated[str, typer.Option("--store", metavar="sqlite|URL", help="sqlite, or the URL of an empty PostgreSQL database")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -53,6 +53,31 @@ def crl(
     from chargepki.testing.bench.crl import bench_crl
 
     _run(bench_crl(store, count), "entries", is_json=json)
+
+
+@app.command("log")
+def log(
+    count: Annotated[int, typer.Option(min=64, max=10_000_000, help="entries")] = 6_000,
+    json: JsonOption = False,
+) -> None:
+    """Entries into the log by itself: 32 callers, durable tiles, signed checkpoints, no database."""
+    from chargepki.testing.bench.log import bench_log
+
+    _run(bench_log(count), "entries", is_json=json)
+
+
+@app.command("decide")
+def decide(
+    kind: Annotated[str, typer.Option(metavar="alone|standing|votes", help="how many others the decision asks about")] = "alone",
+    count: Annotated[int, typer.Option(min=100, max=10_000_000, help="decisions")] = 20_000,
+    json: JsonOption = False,
+) -> None:
+    """Decisions by the gate itself: no network, no database. The times are of one decision."""
+    from chargepki.testing.bench.decide import KINDS, bench_decide
+
+    if kind not in KINDS:
+        raise typer.BadParameter(f"one of: {', '.join(KINDS)}", param_hint="--kind")
+    _run(bench_decide(kind, count), "decisions", is_json=json)
 
 
 def _question(ask: str) -> "Question":

@@ -1,19 +1,21 @@
 """chargepki cert: order, find, show, revoke, export."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from chargepki.cli.desk import Desk, command, noun
-from chargepki.cli.files import PassphraseOption, read_csr, read_passphrase, write_new
+from chargepki.cli.files import PassphraseOption, read_csr, read_input, read_passphrase, write_new
 from chargepki.errors import Refused
 
 if TYPE_CHECKING:
     from chargepki.client import Client
+    from chargepki.client.approvals import BlastRadius
     from chargepki.client.certificates import Certificate, CertificateDetail, Impact, Issued
 
-app = noun("cert", "Certificates: order, list, show, revoke, release, export.")
+app = noun("cert", "Certificates: order, list, show, revoke, revoke-many, release, export.")
 
 SUFFIXES: Final = {"pem": ".chain.pem", "ocpp": ".chain.pem", "der": ".cer", "pkcs7": ".p7c"}
 CHAIN_OCTETS_MAX: Final = 256 * 1024  # five ML-DSA-87 certificates in PEM take 60,000
@@ -262,6 +264,64 @@ async def export_certificate(
         return
     write_new(out, octets, force=force, is_secret=format == "p12")
     desk.out.facts(("Saved", f"{out} ({format}, {len(octets)} octets)"))
+
+
+@command(app, "revoke-many", undone="Nothing was revoked.")
+async def revoke_many(
+    desk: Desk,
+    reason: ReasonOption,
+    station: Annotated[str, typer.Option(help="all valid ones of this station")] = "",
+    issuer: Annotated[str, typer.Option(help="all valid ones from this authority; also whose serial numbers a file lists")] = "",
+    profile: Annotated[str, typer.Option(help="all valid ones of this profile")] = "",
+    serial_file: Annotated[str, typer.Option(metavar="FILE|-", help="exactly these: serial numbers in hex or crt_ ids, one a line")] = "",
+    note: Annotated[str, typer.Option(help="why, for the audit trail")] = "",
+    confirm: Annotated[str, typer.Option(metavar="COUNT", help="the number that the command shows; asked for on a terminal")] = "",
+) -> None:
+    """Revoke many certificates: shows the list's extent first. A long list waits for two others."""
+    from chargepki.client.approvals import Selection
+
+    ids, serials = _parse_serials(serial_file)
+    selection = Selection(station or None, issuer or None, profile or None, ids, serials)
+    async with desk.client() as client:
+        radius = await client.bulk_revocations.preview(selection)
+        _show_radius(desk, radius)
+        _check_count(radius.count, confirm)
+        result = await client.bulk_revocations.revoke(selection, reason=reason, list_sha256=radius.list_sha256, note=note)
+    if desk.is_json:
+        desk.out.json(result)
+        return
+    desk.out.facts(
+        ("Revoked", f"{result.revoked} certificate(s), reason {reason}"),
+        ("Skipped", f"{result.skipped} revoked before" if result.skipped else ""),
+        ("List", f"sha256:{result.list_sha256}"),
+        ("Undo", "a hold is released one by one: chargepki cert release ID" if reason == "certificateHold" else "a revocation is for ever"),
+    )
+
+
+def _show_radius(desk: Desk, radius: "BlastRadius") -> None:
+    shown = ", ".join(radius.stations[:10]) + (", ..." if radius.station_count > 10 else "")
+    parties = ", ".join(party or "the platform" for party in radius.parties)
+    desk.out.warn(
+        f"this takes {radius.count} valid certificate(s) of {radius.station_count} station(s) ({shown or 'none'}), {radius.live_sessions} "
+        f"of them connected now; parties: {parties}; {radius.skipped} revoked already."
+    )
+
+
+def _check_count(count: int, confirm: str) -> None:
+    given = confirm or (str(typer.prompt("Type the number of certificates to revoke them", err=True)) if sys.stdin.isatty() else "")
+    if given != str(count):
+        what = f"you said {given!r}; the list has {count}" if given else "a bulk revocation wants the number of its certificates"
+        raise Refused.because("cli.confirm", what, hint=f"add --confirm {count} when you mean it")
+
+
+def _parse_serials(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids and serial numbers of a file; blank lines and comments count for nothing."""
+    if not name:
+        return (), ()
+    texts = (line.partition("#")[0].strip() for line in read_input(name).decode("utf-8", "replace").splitlines())
+    lines = [text for text in texts if text]
+    ids = tuple(line for line in lines if line.startswith("crt_"))
+    return ids, tuple(line.replace(":", "").lower() for line in lines if not line.startswith("crt_"))
 
 
 async def find_certificate(client: "Client", id: str) -> "CertificateDetail":

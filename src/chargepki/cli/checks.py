@@ -97,7 +97,7 @@ async def _check_token(connection: Connection) -> Check:
             identity = await client.tokens.whoami()
     except ChargePkiError as error:
         return Check("token", False, str(error), "chargepki token create, or name another with --token-file")
-    return Check("token", True, f"you are {identity.actor} ({identity.role})")
+    return Check("token", True, f"you are {identity.actor} ({identity.kind})")
 
 
 async def _check_readiness(http: httpx.AsyncClient, metrics: str) -> Check:

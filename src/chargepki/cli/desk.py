@@ -4,9 +4,10 @@ import asyncio
 import inspect
 import os
 import shlex
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -65,9 +66,20 @@ class Desk:
         return "".join(f" {name} {shlex.quote(str(value))}" for name, value in options.items() if value not in defaults)
 
     def connection(self) -> "Connection":
+        """With the token that was named, else the session of `chargepki login` at this server, else DIR/admin.token."""
+        from chargepki.cli import session_file
         from chargepki.client import find_connection
 
+        server = self.server()
+        if self.token_file is None and (kept := session_file.lookup(server.url)) is not None:
+            return replace(server, token=kept.secret)
         return find_connection(self.data, url=self.url, token_file=self.token_file, ca_file=self.ca_file)
+
+    def server(self) -> "Connection":
+        """Where the server is, for whoever has no token yet."""
+        from chargepki.client import find_connection
+
+        return find_connection(self.data, url=self.url, token_file=Path(os.devnull), ca_file=self.ca_file)
 
     @asynccontextmanager
     async def client(self) -> "AsyncIterator[Client]":
@@ -75,7 +87,16 @@ class Desk:
 
         connection = self.connection()
         async with Client(connection.url, connection.token, connection.ca_file) as client:
+            if self.token_file is None:
+                client.ask_step_up(self._ask_code)
             yield client
+
+    @staticmethod
+    def _ask_code() -> str:
+        """A fresh code of the second factor; "" where there is nobody to ask."""
+        from chargepki.cli.sign_in import ask_code
+
+        return ask_code("This needs a fresh code of your second factor: ") if sys.stdin.isatty() else ""
 
 
 def command(app: typer.Typer, name: str, *, undone: str = "") -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:

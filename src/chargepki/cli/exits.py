@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from chargepki.errors import ChargePkiError, NotAuthenticated, NotAuthorised, Refused, StoreUnavailable, VaultUnavailable
+from chargepki.errors import ChargePkiError, NeedsVotes, NotAuthenticated, NotAuthorised, Refused, StoreUnavailable, VaultUnavailable
 
 
 class Exit(IntEnum):
@@ -22,6 +22,8 @@ def exit_code_of(error: ChargePkiError) -> Exit:
     match error:
         case NotAuthenticated() | NotAuthorised():
             return Exit.NOT_AUTHORISED
+        case NeedsVotes():
+            return Exit.PENDING
         case Refused():
             return Exit.REFUSED
         case Unreachable() | StoreUnavailable() | VaultUnavailable():

@@ -81,11 +81,13 @@ async def show_entry(desk: Desk, id: Annotated[str, typer.Argument(metavar="ENTR
         ("Time", minute(entry.at)),
         (
             "Actor",
-            f"{entry.actor} ({body.get('role', '')}), through {body.get('door') or 'the platform'} {body.get('remote', '')}".rstrip(),
+            f"{entry.actor}, through {body.get('door') or 'the platform'} {entry.personal.get('remote', '')}".rstrip(),
         ),
         ("Action", entry.action),
         ("Object", entry.object),
         ("Outcome", entry.outcome),
+        ("Allowed by", body.get("judgement", {}).get("decision", {}).get("via", "")),
+        ("Leaf", "" if entry.index is None else str(entry.index)),
         ("Detail", ", ".join(f"{name}={value}" for name, value in body.get("detail", {}).items())),
         ("Request", str(body.get("trace", ""))),
     )

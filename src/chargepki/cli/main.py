@@ -7,7 +7,32 @@ from typing import Annotated, Final
 import typer
 
 from chargepki import __version__
-from chargepki.cli import bench, ca, cert, config, crl, csr, doctor, inspect, log, ocsp, platform, profile, station, token
+from chargepki.cli import (
+    approval,
+    batch,
+    bench,
+    ca,
+    cert,
+    config,
+    crl,
+    csr,
+    doctor,
+    grant,
+    inspect,
+    keys,
+    log,
+    machine,
+    ocsp,
+    party,
+    person,
+    platform,
+    profile,
+    sign_in,
+    signer,
+    standing,
+    station,
+    token,
+)
 from chargepki.cli.exits import Exit, exit_code_of
 from chargepki.errors import ChargePkiError
 
@@ -21,7 +46,28 @@ Start here:
   chargepki doctor                                                what is wrong, and how to put it right
 
 """
-_NOUNS: Final = (ca.app, cert.app, csr.app, profile.app, crl.app, ocsp.app, station.app, token.app, log.app, config.app, bench.app)
+_NOUNS: Final = (
+    ca.app,
+    cert.app,
+    csr.app,
+    profile.app,
+    crl.app,
+    ocsp.app,
+    station.app,
+    batch.app,
+    approval.app,
+    standing.app,
+    party.app,
+    person.app,
+    machine.app,
+    grant.app,
+    token.app,
+    log.app,
+    keys.app,
+    signer.app,
+    config.app,
+    bench.app,
+)
 
 app: Final = typer.Typer(name="chargepki", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for _noun in _NOUNS:
@@ -29,6 +75,7 @@ for _noun in _NOUNS:
 inspect.register(app)
 doctor.register(app)
 platform.register(app)
+sign_in.register(app)
 
 
 def _show_version(is_wanted: bool) -> None:

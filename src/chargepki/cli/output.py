@@ -18,7 +18,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from chargepki.client.wire import encode
-from chargepki.errors import Broken, ChargePkiError, Finding, NotAuthenticated, NotAuthorised, Refused
+from chargepki.errors import Broken, ChargePkiError, Finding, NeedsVotes, NotAuthenticated, NotAuthorised, Refused
 
 if TYPE_CHECKING:
     from chargepki.core.inspect import Node
@@ -128,6 +128,9 @@ class Output:
         if self.is_json:
             self._out.file.write(json.dumps(_problem(error), indent=2, ensure_ascii=False) + "\n")
             return
+        if isinstance(error, NeedsVotes):
+            self._waits(error)
+            return
         if not isinstance(error, Refused):
             self._err.print(Text.assemble(("error: ", "red bold"), clean(str(error))))
             self._hint(error.hint if isinstance(error, Broken) else "")
@@ -137,6 +140,16 @@ class Output:
             self._finding(number, finding)
         if undone:
             self._err.print(undone)
+
+    def _waits(self, error: NeedsVotes) -> None:
+        """Nothing is wrong: others have to agree first."""
+        self._err.print(Text.assemble(("proposed: ", "yellow bold"), f"{clean(error.proposal)} waits for others; nothing was done yet"))
+        for missing in error.missing:
+            self._lines([f"missing: {clean(missing)}"], 2)
+        for finding in error.findings:
+            self._hint(finding.hint)
+        commands = {"they": "approve", "you": "withdraw"}
+        self._lines([f"{who}: chargepki approval {verb} {clean(error.proposal)}{self._suffix}" for who, verb in commands.items()], 2)
 
     def _finding(self, number: int, finding: Finding) -> None:
         code = clean(finding.code)
@@ -209,7 +222,13 @@ def _headline(error: Refused) -> str:
 def _problem(error: ChargePkiError) -> dict[str, Any]:
     findings = error.findings if isinstance(error, Refused) else (Finding("platform.broken", str(error), hint=getattr(error, "hint", "")),)
     fields = ("code", "message", "severity", "path", "clause", "hint")
-    return {"error": type(error).__name__, "findings": [{name: str(getattr(f, name)) for name in fields} for f in findings]}
+    problem: dict[str, Any] = {
+        "error": type(error).__name__,
+        "findings": [{name: str(getattr(f, name)) for name in fields} for f in findings],
+    }
+    if isinstance(error, NeedsVotes):
+        problem |= {"proposal": error.proposal, "missing": list(error.missing)}
+    return problem
 
 
 def _fold(text: str, width: int) -> list[str]:

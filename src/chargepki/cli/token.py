@@ -20,7 +20,7 @@ async def list_tokens(desk: Desk) -> None:
         desk.out.json(listed)
         return
     rows = [
-        (t.name, t.role, " ".join(t.scopes), "revoked" if t.revoked_at else "active", day(t.expires_at) or "no end", t.id) for t in listed
+        (t.name, t.roles, " ".join(t.scopes), "revoked" if t.revoked_at else "active", day(t.expires_at), t.id) for t in listed
     ]
     desk.out.table(
         ("TOKEN", "ROLE", "SCOPES", "STATE", "UNTIL", "ID"),
@@ -36,12 +36,16 @@ async def create_token(
     desk: Desk,
     name: Annotated[str, typer.Argument(help="who will hold it: ci-factory")],
     scope: Annotated[list[str], typer.Option(help="what it allows: certificate:request:create; repeat for more; * is a whole segment")],
-    role: Annotated[str, typer.Option(help="shown in the audit trail")] = "operator",
-    days: Annotated[int | None, typer.Option(min=1, help="valid for so many days; no end unless said")] = None,
+    party: Annotated[list[str] | None, typer.Option(help="only within this party; repeat for more")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="only for this profile; repeat for more")] = None,
+    only_name: Annotated[list[str] | None, typer.Option(help="only for this name: station:CS-17, dns:example.org; repeat for more")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="valid for so many days (90)")] = None,
 ) -> None:
-    """Make a token; it is shown once, on stdout."""
+    """Make a token of your own, narrowed; it is shown once, on stdout."""
     async with desk.client() as client:
-        made = await client.tokens.create(name=name, scopes=scope, role=role, valid_days=days)
+        made = await client.tokens.create(
+            name=name, scopes=scope, valid_days=days, parties=party or None, profiles=profile or None, names=only_name or None
+        )
     if desk.is_json:
         desk.out.json(made)
         return

@@ -11,15 +11,38 @@ from chargepki.client.wire import decode
 
 
 @dataclass(frozen=True, slots=True)
+class HeldGrant:
+    """A role within a scope. None is no bound."""
+
+    id: str
+    role: str
+    parties: tuple[str, ...] | None
+    authorities: tuple[str, ...] | None
+    profiles: tuple[str, ...] | None
+    names: tuple[str, ...] | None
+    narrowed_to: tuple[str, ...] | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     id: str
     name: str
-    role: str
-    scopes: tuple[str, ...]
+    holder: str
+    party: str
+    grants: tuple[HeldGrant, ...]
     created_by: str
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: datetime
     revoked_at: datetime | None
+
+    @property
+    def roles(self) -> str:
+        return ", ".join(sorted({grant.role for grant in self.grants}))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return tuple(sorted({scope for grant in self.grants for scope in grant.narrowed_to or ("*:*:*",)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +55,10 @@ class NewToken:
 class Identity:
     actor: str
     kind: str
-    role: str
-    scopes: tuple[str, ...]
+    person: str
+    assurance: str
+    grants: tuple[HeldGrant, ...]
+    permissions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,10 @@ class AuditEntry:
     action: str
     object: str
     outcome: str
+    index: int | None
+    party: str
     body: dict[str, Any]
+    personal: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +95,22 @@ class Tokens:
         """All of them, oldest first."""
         return tuple([token async for token in iterate(self._transport, Token, "/tokens")])
 
-    async def create(self, *, name: str, scopes: Sequence[str], role: str = "operator", valid_days: int | None = None) -> NewToken:
-        body = {"name": name, "scopes": [*scopes], "role": role, "valid_days": valid_days}
+    async def create(
+        self,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        valid_days: int | None = None,
+        parties: Sequence[str] | None = None,
+        profiles: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> NewToken:
+        """A token of the caller's own, narrowed to `scopes` and to what the rest names (None: the caller's own bound)."""
+        narrowed = {"parties": parties, "profiles": profiles, "names": names}
+        body: dict[str, Any] = {"name": name, "scopes": [*scopes]}
+        body |= {field: [*values] for field, values in narrowed.items() if values is not None}
+        if valid_days is not None:
+            body["valid_days"] = valid_days
         return decode(NewToken, await self._transport.post("/tokens", body))
 
     async def revoke(self, id: str) -> None:

@@ -15,6 +15,10 @@ from chargepki.errors import (
     ChargePkiError,
     Conflict,
     Finding,
+    LogInconsistent,
+    LogUnavailable,
+    NeedsStepUp,
+    NeedsVotes,
     NotAuthenticated,
     NotAuthorised,
     NotFound,
@@ -31,11 +35,17 @@ ANSWER_SECONDS: Final = 30.0
 _PAUSES: Final = (0.2, 0.8)  # seconds before the second and the third attempt of a call whose connection broke
 _REFUSALS: Final[Mapping[str, type[Refused]]] = {
     "not-authenticated": NotAuthenticated,
+    "needs-step-up": NeedsStepUp,
     "not-authorised": NotAuthorised,
     "not-found": NotFound,
     "conflict": Conflict,
 }
-_BREAKDOWNS: Final[Mapping[str, type[Broken]]] = {"store-unavailable": StoreUnavailable, "vault-unavailable": VaultUnavailable}
+_BREAKDOWNS: Final[Mapping[str, type[Broken]]] = {
+    "store-unavailable": StoreUnavailable,
+    "vault-unavailable": VaultUnavailable,
+    "log-unavailable": LogUnavailable,
+    "log-inconsistent": LogInconsistent,
+}
 
 
 class Unreachable(Broken):
@@ -85,7 +95,7 @@ class Transport:
                 await asyncio.sleep(pause)
             except httpx.HTTPError as error:
                 raise self._unreachable(error) from error
-        if response.is_success:
+        if response.is_success and not response.headers.get("Content-Type", "").startswith("application/problem+json"):
             return response
         raise read_problem(response)
 
@@ -105,6 +115,8 @@ def read_problem(response: httpx.Response) -> ChargePkiError:
         findings = tuple(_finding(raw) for raw in problem["findings"])
     except (ValueError, KeyError, TypeError):
         return Broken(f"the server answered {response.status_code} without a problem document", hint="is this a ChargePKI server?")
+    if slug == "needs-votes":
+        return NeedsVotes(*findings, proposal=str(problem["proposal"]), missing=tuple(map(str, problem["missing"])))
     if response.status_code >= 500 or not findings:
         request_id, detail = problem.get("request_id", ""), problem.get("detail") or problem.get("title", "")
         return _BREAKDOWNS.get(slug, Broken)(str(detail), hint=f"the server's log names request {request_id}")

@@ -6,17 +6,31 @@ A token is random and long, so one SHA-256 finds it; a password hash on every ca
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from chargepki.core.access.decide import SYSTEM, Actor, ActorKind, check_allowed, covers
+from chargepki.core.access.decide import SYSTEM, held_permissions, narrow_grants, pattern_covers
+from chargepki.core.access.model import EVERYWHERE, Actor, ActorKind, Grant, Resource, Role, Scope
 from chargepki.core.access.permissions import Permission
-from chargepki.core.records import ApiToken, Page, TokenId
+from chargepki.core.records import (
+    PLATFORM_PARTY,
+    ApiToken,
+    GrantId,
+    GrantRecord,
+    GrantState,
+    Machine,
+    MachineId,
+    MachineState,
+    Page,
+    PartyId,
+    TokenId,
+)
 from chargepki.core.secret_text import new_secret
-from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, refuse_errors
-from chargepki.ports import AddApiToken, Ports, RevokeApiToken
-from chargepki.services.audit import AuditTrail, Caller
-from chargepki.services.registration import ENROLEE
+from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, NotFound, refuse_errors
+from chargepki.ports import AddApiToken, AddGrant, AddMachine, Ports, RevokeApiToken
+from chargepki.services.actors import Actors, check_token_lives, device_actor
+from chargepki.services.audit import AuditTrail, Caller, OpenAct
 
 API_PREFIX: Final = "cpat"
 ENROLMENT_PREFIX: Final = "cpet"
@@ -24,14 +38,26 @@ BEARER_LENGTH_MAX: Final = 128
 SECRET_OCTETS: Final = 32
 NAME_LENGTH_MAX: Final = 64
 SCOPES_MAX: Final = 64
+VALID_DAYS: Final = 90  # where nobody says; machines renew
 VALID_DAYS_MAX: Final = 3650
 KNOWN_MAX: Final = 1_000  # tokens held in memory; a deployment has a few dozen
-_SCOPE: Final = re.compile(r"(\*|[a-z0-9-]+):(\*|[a-z0-9-]+):(\*|[a-z0-9-]+)")
+DEPTH_MAX: Final = 8  # of tokens narrowed from tokens
+_PATTERN: Final = re.compile(r"(\*|[a-z0-9-]+):(\*|[a-z0-9-]+):(\*|[a-z0-9-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOrder:
+    """A token wanted. `scopes` are permission patterns; `scope` narrows where they reach."""
+
+    name: str
+    scopes: frozenset[str]
+    scope: Scope = EVERYWHERE
+    valid_days: int = VALID_DAYS
 
 
 class Access:
-    def __init__(self, ports: Ports, audit: AuditTrail) -> None:
-        self._ports, self._audit = ports, audit
+    def __init__(self, ports: Ports, audit: AuditTrail, actors: Actors) -> None:
+        self._ports, self._audit, self._actors = ports, audit, actors
         self._known: dict[bytes, tuple[ApiToken, datetime]] = {}
 
     async def authenticate(self, bearer: str) -> Actor:
@@ -48,39 +74,67 @@ class Access:
         token = await self._find_token(digest, now)
         if token is None:
             raise _not_authenticated("the bearer token is unknown")
-        if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
-            raise _not_authenticated("the bearer token has ended")
-        return Actor(f"token:{token.name}/{token.id}", ActorKind.MACHINE, token.role, token.scopes)  # names may repeat, ids never
+        check_token_lives(token, now)
+        return await self._actors.of_token(token)
 
-    async def create_token(
-        self, caller: Caller, *, name: str, scopes: frozenset[str], role: str = "operator", valid_days: int | None = None
-    ) -> tuple[ApiToken, str]:
-        """A new token and its secret, which is shown this once. Nobody hands out more than they hold."""
-        async with self._audit.act(caller.act(Permission.ACCESS_TOKEN_CREATE, f"token:{name}", scopes=" ".join(sorted(scopes)))) as opened:
-            refuse_errors(_find_token_faults(name, scopes, valid_days))
-            _check_no_more_than_own(caller.actor, scopes)
-            token, secret = self._new_token(caller.actor.id, name, scopes, role, valid_days)
+    async def create_token(self, caller: Caller, order: TokenOrder) -> tuple[ApiToken, str]:
+        """A new token for the caller, and its secret, which is shown this once. It can never do more than the caller, nor longer."""
+        act = caller.act(
+            Permission.ACCESS_TOKEN_CREATE, f"token:{order.name}", resource=own_resource(caller.actor), scopes=" ".join(sorted(order.scopes))
+        )
+        async with self._audit.act(act) as opened:
+            refuse_errors(_find_token_faults(order))
+            holder, parent = await self._holder_of(caller.actor)
+            await self._check_depth(parent)
+            now = self._ports.clock.now()
+            expires = now + timedelta(days=order.valid_days)
+            _check_no_more_than_own(caller.actor, order, held_permissions(caller.actor, now, self._audit.policy))
+            grants = narrow_grants(caller.actor.grants, patterns=order.scopes, scope=order.scope, until=expires, now=now)
+            ends = [expires, *([] if parent is None else [parent.expires_at])]
+            token, secret = self._new_token(caller.actor.id, order.name, grants, holder, min(ends), parent)
             await self._ports.store.commit(AddApiToken(token), opened.done(object=f"token:{token.id}"))
             return token, secret
 
-    async def bootstrap_administrator(self, keep: Callable[[str], Awaitable[None]]) -> None:
-        """The first administrator's token, made by the platform itself. `keep` puts the secret where the administrator finds it:
+    async def create_machine_token(
+        self, opened: OpenAct, machine: Machine, grants: tuple[Grant, ...], expires_at: datetime
+    ) -> tuple[AddApiToken, str]:
+        """A token for a machine that is being registered, as a change of that same act."""
+        token, secret = self._new_token(opened.act.actor.id, machine.name, grants, f"machine:{machine.id}", expires_at, None, machine.party)
+        return AddApiToken(token), secret
+
+    async def bootstrap_developer(self, keep: Callable[[str], Awaitable[None]]) -> None:
+        """The development platform's first token, which may do everything there. `keep` puts the secret where its user finds it:
         before the commit, since a start that is cut off in between must not leave a token that nobody knows."""
-        scopes = frozenset({"*:*:*"})
-        act = Caller(SYSTEM, door="system").act(Permission.ACCESS_TOKEN_CREATE, "token:admin", scopes=" ".join(scopes))
+        now = self._ports.clock.now()
+        until = now + timedelta(days=VALID_DAYS_MAX)
+        machine = Machine(MachineId(self._ports.entropy.ulid("mch")), "admin", PLATFORM_PARTY, MachineState.ACTIVE, now)
+        holder = f"machine:{machine.id}"
+        record = GrantRecord(
+            GrantId(self._ports.entropy.ulid("grt")), holder, Role.DEVELOPER, EVERYWHERE, until, GrantState.ACTIVE, SYSTEM.id, now
+        )
+        act = Caller(SYSTEM, door="system").act(Permission.SYSTEM_BOOTSTRAP, "token:admin", role=Role.DEVELOPER)
         async with self._audit.act(act) as opened:
-            token, secret = self._new_token(SYSTEM.id, "admin", scopes, "administrator", None)
+            token, secret = self._new_token(SYSTEM.id, "admin", (record.grant,), holder, until, None)
             await keep(secret)
-            await self._ports.store.commit(AddApiToken(token), opened.done(object=f"token:{token.id}"))
+            added = (AddMachine(machine), AddGrant(record), AddApiToken(token))
+            await self._ports.store.commit(*added, opened.done(object=f"token:{token.id}"))
 
     async def revoke_token(self, caller: Caller, id: TokenId) -> None:
-        async with self._audit.act(caller.act(Permission.ACCESS_TOKEN_REVOKE, f"token:{id}")) as opened:
+        """Ends a token and all that were narrowed from it. Everybody may end their own."""
+        token = await self._ports.store.get_api_token(id)
+        is_own = token.holder == (await self._holder_of(caller.actor))[0] if caller.actor.kind is not ActorKind.STATION else False
+        missing = NotFound(Finding("access.token.unknown", f"there is no token {id}", hint="chargepki token list"))
+        if not is_own:
+            self._audit.check_visible(caller, Permission.ACCESS_TOKEN_READ, token.party, missing)
+        async with self._audit.act(
+            caller.act(Permission.ACCESS_TOKEN_REVOKE, f"token:{id}", resource=Resource(party=token.party))
+        ) as opened:
             await self._ports.store.commit(RevokeApiToken(id, self._ports.clock.now()), opened.done())
         self._known.clear()
 
     async def list_tokens(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
-        check_allowed(caller.actor, Permission.ACCESS_TOKEN_READ)
-        return await self._ports.store.list_api_tokens(cursor=cursor, limit=limit)
+        parties = self._audit.parties_of(caller, Permission.ACCESS_TOKEN_READ)
+        return await self._ports.store.list_api_tokens(parties=parties, cursor=cursor, limit=limit)
 
     async def _find_token(self, digest: bytes, now: datetime) -> ApiToken | None:
         """Read once per token and second: the look-up would be a sixth of what a certificate costs."""
@@ -99,35 +153,96 @@ class Access:
         if token is None:
             raise _not_authenticated("the enrolment token is unknown")
         # Whether it was used or has expired is registration's to say, with a finding: the holder did prove who it is.
-        return Actor(f"station:{token.station}", ActorKind.STATION, ENROLEE, frozenset({Permission.CERTIFICATE_ISSUE.value}))
+        return enrolee(token.station)
 
-    def _new_token(self, creator: str, name: str, scopes: frozenset[str], role: str, valid_days: int | None) -> tuple[ApiToken, str]:
+    async def _holder_of(self, actor: Actor) -> tuple[str, ApiToken | None]:
+        """Who the caller is in the register, and the token they came with."""
+        if not actor.id.startswith("token:"):
+            return actor.id, None
+        token = await self._ports.store.get_api_token(TokenId(actor.id.rpartition("/")[2]))
+        return token.holder, token
+
+    async def _check_depth(self, token: ApiToken | None) -> None:
+        for _ in range(DEPTH_MAX - 1):
+            if token is None or token.parent is None:
+                return
+            token = await self._ports.store.get_api_token(token.parent)
+        raise NotAuthorised(
+            Finding("access.token.depth", f"tokens may be narrowed from tokens {DEPTH_MAX} times", hint="take an earlier one of the chain")
+        )
+
+    def _new_token(
+        self,
+        creator: str,
+        name: str,
+        grants: tuple[Grant, ...],
+        holder: str,
+        expires_at: datetime,
+        parent: ApiToken | None,
+        party: PartyId | None = None,
+    ) -> tuple[ApiToken, str]:
         secret, now = new_secret(API_PREFIX, self._ports.entropy.octets(SECRET_OCTETS)), self._ports.clock.now()
-        expires = None if valid_days is None else now + timedelta(days=valid_days)
         id = TokenId(self._ports.entropy.ulid("tok"))
-        return ApiToken(id, hashlib.sha256(secret.encode()).digest(), name, role, scopes, creator, now, expires), secret
+        token = ApiToken(
+            id,
+            hashlib.sha256(secret.encode()).digest(),
+            name,
+            grants,
+            holder,
+            creator,
+            now,
+            expires_at,
+            parent=None if parent is None else parent.id,
+            party=party if party is not None else _party_of(grants),
+        )
+        return token, secret
 
 
-def _find_token_faults(name: str, scopes: frozenset[str], valid_days: int | None) -> Iterable[Finding]:
-    if not 0 < len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+def enrolee(station: str) -> Actor:
+    """Somebody who holds nothing but a station's one-time token: the station, for one certificate."""
+    actor = device_actor(station)
+    one_request = frozenset({Permission.CERTIFICATE_ISSUE.value})
+    return Actor(actor.id, actor.kind, tuple(Grant(ENROLEE, g.role, g.scope, narrowed_to=one_request) for g in actor.grants))
+
+
+ENROLEE: Final = "enrolee"  # the id of an enrolee's grant
+
+
+def is_enrolee(actor: Actor) -> bool:
+    return any(grant.id == ENROLEE for grant in actor.grants)
+
+
+def own_resource(actor: Actor) -> Resource:
+    """What is the caller's own lies in the caller's own party."""
+    return Resource(party=_party_of(actor.grants))
+
+
+def _party_of(grants: tuple[Grant, ...]) -> PartyId:
+    """The one party these grants are bounded by; the platform's where they are not."""
+    parties = {party for grant in grants for party in grant.scope.parties or {""}}
+    return PartyId(min(parties, default="")) if len(parties) == 1 else PLATFORM_PARTY
+
+
+def _find_token_faults(order: TokenOrder) -> Iterable[Finding]:
+    if not 0 < len(order.name) <= NAME_LENGTH_MAX or not order.name.isprintable():
         yield Finding("access.token.name", f"a token's name has 1 to {NAME_LENGTH_MAX} printable characters", path="name")
-    if not 0 < len(scopes) <= SCOPES_MAX:
+    if not 0 < len(order.scopes) <= SCOPES_MAX:
         yield Finding("access.token.scopes", f"a token has 1 to {SCOPES_MAX} scopes", path="scopes")
-    for scope in sorted(scopes)[:SCOPES_MAX]:
-        if not _SCOPE.fullmatch(scope) or not any(covers(scope, permission) for permission in Permission):
+    for scope in sorted(order.scopes)[:SCOPES_MAX]:
+        if not _PATTERN.fullmatch(scope) or not any(pattern_covers(scope, permission) for permission in Permission):
             yield Finding("access.token.scope", f"{scope!r} covers no permission", path="scopes", hint="for instance certificate:*:*")
-    if valid_days is not None and not 1 <= valid_days <= VALID_DAYS_MAX:
+    if not 1 <= order.valid_days <= VALID_DAYS_MAX:
         yield Finding("access.token.validity", f"a token lives 1 to {VALID_DAYS_MAX} days", path="valid_days")
 
 
-def _check_no_more_than_own(actor: Actor, scopes: frozenset[str]) -> None:
-    wanted = [permission for permission in Permission if any(covers(scope, permission) for scope in scopes)]
-    beyond = [permission for permission in wanted if not any(covers(scope, permission) for scope in actor.scopes)]
-    if beyond:
+def _check_no_more_than_own(actor: Actor, order: TokenOrder, own: frozenset[Permission]) -> None:
+    wanted = [permission for permission in Permission if any(pattern_covers(scope, permission) for scope in order.scopes)]
+    exact = [permission for permission in wanted if permission.value in order.scopes and permission not in own]
+    if exact or not any(permission in own for permission in wanted):
         raise NotAuthorised(
             Finding(
                 "access.token.beyond",
-                f"{actor.id} does not hold {', '.join(beyond)}",
+                f"{actor.id} does not hold {', '.join(exact or wanted[:8])}",
                 path="scopes",
                 hint="ask for scopes you hold yourself",
             )

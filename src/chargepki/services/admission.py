@@ -10,8 +10,10 @@ from typing import Final
 
 from cryptography import x509
 
-from chargepki.core.access.decide import Actor, ActorKind
+from chargepki.core.access.model import Actor, Resource
 from chargepki.core.access.permissions import Permission
+from chargepki.core.audit import Effect
+from chargepki.core.identifiers.name_spaces import NameKind, ScopedName
 from chargepki.core.names import read_name
 from chargepki.core.passwords import hash_password, is_password_valid
 from chargepki.core.records import (
@@ -24,6 +26,7 @@ from chargepki.core.records import (
 )
 from chargepki.errors import Conflict, Finding, NotAuthenticated, NotAuthorised, NotFound, Refused, TooMany
 from chargepki.ports import Ports, UpdateStation
+from chargepki.services.actors import device_actor
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities
 
@@ -34,7 +37,6 @@ PASSWORD_CHECKS_WAITING_MAX: Final = 200  # some four seconds of work; who comes
 RETRY_SECONDS: Final = 5
 _NO_PASSWORD: Final = "-"  # noqa: S105  # compared like any other, so that an unknown station costs the same time
 RAISE_ATTEMPTS_MAX: Final = 5  # two writers at once are rare; five in a row are a fault
-_STATION_SCOPES: Final = frozenset({Permission.STATION_CONNECT.value, Permission.STATION_REPORT.value, Permission.CERTIFICATE_ISSUE.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class Admission:
     async def admit_basic(self, station_id: str, username: str, password: str, *, remote: str, tls_cipher: str = "") -> Admitted:
         """Security profile 2. `NotAuthenticated` for wrong credentials, `NotAuthorised` when the station must not use it, `TooMany`
         when more passwords wait to be checked than a reconnecting fleet brings."""
-        caller = Caller(_actor(station_id), "ocpp", remote)
-        act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", profile="2", cipher=tls_cipher)
+        caller = Caller(device_actor(station_id), "ocpp", remote)
+        resource = _resource_of(station_id)
+        act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", resource=resource, profile="2", cipher=tls_cipher)
         async with self._audit.act(act, stranger=_address(remote)) as opened:
             station = await self._lookup(station_id)
             phc = station.password_hash if station is not None and station.password_hash else self._dummy_hash
@@ -79,8 +82,9 @@ class Admission:
 
     async def admit_certificate(self, station_id: str, certificate_der: bytes, *, remote: str, tls_cipher: str = "") -> Admitted:
         """Security profile 3. The certificate is ours, for this station, valid, not revoked; CN and O agree with the inventory."""
-        caller = Caller(_actor(station_id), "ocpp", remote)
-        act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", profile="3", cipher=tls_cipher)
+        caller = Caller(device_actor(station_id), "ocpp", remote)
+        resource = _resource_of(station_id)
+        act = caller.act(Permission.STATION_CONNECT, f"station:{station_id}", resource=resource, profile="3", cipher=tls_cipher)
         async with self._audit.act(act, stranger=_address(remote)) as opened:
             certificate = await self._find_ours(certificate_der)
             act.detail["certificate"] = certificate.id
@@ -95,7 +99,8 @@ class Admission:
     async def refuse_handshake(self, *, remote: str, reason: str, certificate_der: bytes | None) -> None:
         """Puts a failed TLS handshake on record: the client itself saw no more than an alert."""
         subject = _describe(certificate_der)
-        act = Caller(_actor("unknown"), "ocpp", remote).act(Permission.STATION_CONNECT, f"handshake:{subject}")
+        resource = _resource_of("unknown")
+        act = Caller(device_actor("unknown"), "ocpp", remote).act(Permission.STATION_CONNECT, f"handshake:{subject}", resource=resource)
         finding = Finding(
             "admission.handshake",
             f"TLS handshake refused: {reason}",
@@ -198,7 +203,7 @@ class Admission:
                 await self._ports.store.commit(opened.done())
                 return station
             raised = replace(station, security_profile=SecurityProfile.MUTUAL_TLS)
-            opened.decision = {"security_profile": {"from": station.security_profile.value, "to": raised.security_profile.value}}
+            opened.effect = Effect({"security_profile": {"from": station.security_profile.value, "to": raised.security_profile.value}})
             try:
                 await self._ports.store.commit(UpdateStation(raised), opened.done())
             except Conflict:
@@ -208,8 +213,9 @@ class Admission:
         raise Conflict(Finding("inventory.station.busy", f"station {station.id} is being changed by others", hint="try again"))
 
 
-def _actor(station_id: str) -> Actor:
-    return Actor(f"station:{station_id}", ActorKind.STATION, "station", _STATION_SCOPES)
+def _resource_of(station_id: str) -> Resource:
+    """The gate asks whether a station may connect as itself; whose it is and whether it may at all, the inventory says below."""
+    return Resource(names=(ScopedName(NameKind.STATION, station_id),))
 
 
 def _is_any_spelling_valid(password: str, phc: str) -> bool:

@@ -1,24 +1,44 @@
-"""The gate and the trail in one place: every use case runs inside `AuditTrail.act`."""
+"""The gate and the trail in one place: every use case runs inside `AuditTrail.act`, and nothing else decides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
-from chargepki.core.access.decide import Actor, Allow, check_allowed, decide
+from chargepki.core import canonical_json
+from chargepki.core.access.decide import decide, find_rule, held_permissions, visible_parties
+from chargepki.core.access.encode import encode_resource
+from chargepki.core.access.model import (
+    EVERYBODY,
+    NO_BALLOT,
+    PLATFORM_RESOURCE,
+    Actor,
+    Allow,
+    Ballot,
+    Deny,
+    NeedsApproval,
+    Policy,
+    Resource,
+    Seat,
+)
 from chargepki.core.access.permissions import Permission
-from chargepki.core.audit import Act, assemble_entry
+from chargepki.core.audit import NO_EFFECT, SALT_OCTETS, Act, Effect, Judgement, assemble_entry
 from chargepki.core.canonical_json import JsonValue
 from chargepki.core.rates import RateWindow
-from chargepki.core.records import AuditEntry, AuditId, Outcome, Page
-from chargepki.errors import Broken, Conflict, Finding, Refused
-from chargepki.ports import AppendAudit, Ports
+from chargepki.core.records import AuditEntry, AuditId, Outcome, Page, PartyId, Proposal, ProposalId
+from chargepki.errors import Broken, Conflict, Finding, NeedsStepUp, NeedsVotes, NotAuthorised, NotFound, Refused
+from chargepki.ports import AddProposal, AppendAudit, Ports
 
 # A minute's worth. A fleet behind one address that was shut out shows itself in far fewer; a flood would fill the disk with the same.
 REFUSALS_PER_ADDRESS_MAX: Final = 60
 REFUSALS_OF_STRANGERS_MAX: Final = 300
 ADDRESSES_MAX: Final = 10_000
+PAYLOAD_OCTETS_MAX: Final = 256 * 1024  # of a proposal: five thousand certificates to revoke
+
+Barrier = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +51,113 @@ class Caller:
     trace: str = ""
     request_sha256: bytes = b""
 
-    def act(self, action: Permission, object: str, **detail: str) -> Act:
-        return Act(self.actor, action, object, self.door, self.remote, self.trace, self.request_sha256, detail)
+    def act(
+        self,
+        action: Permission,
+        object: str,
+        *,
+        resource: Resource | None = PLATFORM_RESOURCE,
+        personal: Mapping[str, str] | None = None,
+        subject: str = "",
+        facts: Mapping[str, str] | None = None,
+        **detail: str,
+    ) -> Act:
+        """`facts` and `detail` are one: what the reader of the log should know besides."""
+        told = {**(facts or {}), **detail}
+        return Act(
+            self.actor, action, object, self.door, self.remote, self.trace, self.request_sha256, told, resource, personal or {}, subject
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What would be carried out once others agree: canonical JSON values, read again by the use case's `carry_out`."""
+
+    content: Mapping[str, JsonValue]
+
+
+class _Waits(Exception):
+    """An act that others have to agree to."""
+
+    def __init__(self, needs: NeedsApproval, judgement: Judgement, order: Order | None) -> None:
+        self.needs, self.judgement, self.order = needs, judgement, order
 
 
 @dataclass(slots=True)
 class OpenAct:
-    """An allowed act that is under way. `done()` is the change that the use case commits with its effect."""
+    """An act under way. `done()` is the change that the use case commits with its effect."""
 
     act: Act
-    via: str
-    _ports: Ports
     id: AuditId
-    decision: dict[str, JsonValue] = field(default_factory=dict)
-    findings: Sequence[Finding] = ()
-    is_recorded: bool = False
+    _ports: Ports
+    _policy: Policy
+    _barrier: Barrier
+    judgement: Judgement | None = None
+    effect: Effect = NO_EFFECT
+    findings: tuple[Finding, ...] = ()
+    _intent: AuditId | None = None
+
+    @property
+    def via(self) -> str:
+        """What allowed it: the grant, and whoever stood in for a second voice."""
+        assert self.judgement is not None and isinstance(self.judgement.decision, Allow)
+        return self.judgement.decision.via
+
+    @property
+    def standing(self) -> str:
+        """The standing approval that stood in for others; "" where none did."""
+        assert self.judgement is not None and isinstance(self.judgement.decision, Allow)
+        return self.judgement.decision.standing
+
+    def check(self, resource: Resource, *, ballot: Ballot = NO_BALLOT, order: Order | None = None) -> None:
+        """Decides about `resource`. Raises `NotAuthorised`, or what becomes `NeedsVotes` when others have to agree."""
+        judgement = judge(self.act, resource, self._ports, self._policy, ballot)
+        self.judgement = judgement
+        match judgement.decision:
+            case Deny() as denied:
+                raise not_authorised(denied, self.act)
+            case NeedsApproval() as needs:
+                raise _Waits(needs, judgement, order)
+
+    def intent(self, **facts: JsonValue) -> AppendAudit:
+        """The entry that stands in the log before anything is signed; `await ready()` after its commit."""
+        intent = AuditId(self._ports.entropy.ulid("aud"))
+        entry = self._entry(intent, Outcome.INTENT, Effect(facts), of=None)
+        self._intent = intent
+        return AppendAudit(entry)
+
+    async def ready(self) -> None:
+        """Returns when everything committed so far, the intent with it, stands in a durable checkpoint of the log."""
+        await self._barrier()
 
     def done(self, *, object: str = "", before_sha256: bytes = b"", after_sha256: bytes = b"") -> AppendAudit:
         """The entry of a success; commit it in the same transaction as what it speaks of."""
-        self.is_recorded = True
-        act = self.act if not object else _with_object(self.act, object)
-        return AppendAudit(self._entry(act, Outcome.DONE, self.findings, before_sha256, after_sha256))
+        if self.judgement is None:
+            raise Broken(f"{self.act.action} was about to take effect without a decision", hint="this is a defect: report it")
+        if object:
+            self.act = replace(self.act, object=object)
+        effect = Effect(self.effect.facts, before_sha256 or self.effect.before_sha256, after_sha256 or self.effect.after_sha256)
+        return AppendAudit(self._entry(self.id, Outcome.DONE, effect, of=self._intent))
 
-    def ended(self, outcome: Outcome, findings: Sequence[Finding]) -> AppendAudit:
-        return AppendAudit(self._entry(self.act, outcome, findings, b"", b""))
+    def ended(self, outcome: Outcome, findings: tuple[Finding, ...]) -> AppendAudit:
+        self.findings = findings
+        return AppendAudit(self._entry(self.id, outcome, self.effect, of=self._intent))
 
-    def _entry(self, act: Act, outcome: Outcome, findings: Sequence[Finding], before: bytes, after: bytes) -> AuditEntry:
-        decision: JsonValue = {"via": self.via, **self.decision}
+    def _entry(self, id: AuditId, outcome: Outcome, effect: Effect, *, of: AuditId | None) -> AuditEntry:
+        # The judgement is told once: an act with an intent told it there.
+        judgement = self.judgement if of is None else None
+        has_personal = bool(self.act.remote or self.act.personal)
+        salt = self._ports.entropy.octets(SALT_OCTETS) if has_personal else b""
         return assemble_entry(
-            self.id, self._ports.clock.now(), act, outcome, decision=decision, findings=findings, before_sha256=before, after_sha256=after
+            id,
+            self._ports.clock.now(),
+            self.act,
+            outcome,
+            judgement=judgement,
+            of=of,
+            findings=self.findings,
+            effect=effect,
+            salt=salt,
         )
 
 
@@ -83,23 +181,31 @@ class _Strangers:
 
 
 class AuditTrail:
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    """`barrier` returns when the log has durably taken in what was committed before."""
+
+    def __init__(self, ports: Ports, policy: Policy, barrier: Barrier) -> None:
+        self._ports, self.policy, self._barrier = ports, policy, barrier
         self._strangers = _Strangers()
 
     @asynccontextmanager
-    async def act(self, act: Act, *, stranger: str = "") -> AsyncIterator[OpenAct]:
+    async def act(self, act: Act, *, order: Order | None = None, ballot: Ballot = NO_BALLOT, stranger: str = "") -> AsyncIterator[OpenAct]:
         """Authorises `act`, then runs the body. A refusal or a breakdown inside is recorded and goes on to the caller.
+
+        Where others have to agree, `order` is put on record as a proposal for them and `NeedsVotes` is raised; `ballot` is what they
+        said when it is carried out.
 
         `stranger` is the address of a caller who has proved nothing yet. Of those, only so many refusals a minute are recorded; the
         next entry tells how many were not (`detail.unrecorded`).
         """
-        allowed = decide(act.actor, act.action)
-        via = allowed.via if isinstance(allowed, Allow) else ""
-        opened = OpenAct(act, via, self._ports, AuditId(self._ports.entropy.ulid("aud")))
+        opened = OpenAct(act, AuditId(self._ports.entropy.ulid("aud")), self._ports, self.policy, self._barrier)
         try:
-            check_allowed(act.actor, act.action)
+            if act.resource is None:
+                self._check_held(act, opened)
+            else:
+                opened.check(act.resource, ballot=ballot, order=order)
             yield opened
+        except _Waits as waits:
+            raise await self._propose(opened, waits) from None
         except Refused as refusal:
             if not stranger or self._may_record(act, stranger):
                 await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, *refusal.findings)))
@@ -110,12 +216,82 @@ class AuditTrail:
                 await self._ports.store.commit(opened.ended(Outcome.BROKEN, (Finding("platform.broken", str(broken), hint=broken.hint),)))
             raise
 
+    def check(self, caller: Caller, permission: Permission, resource: Resource = PLATFORM_RESOURCE) -> None:
+        """For reading: leaves no entry. Raises `NotAuthorised`."""
+        act = caller.act(permission, "")
+        match judge(act, resource, self._ports, self.policy, NO_BALLOT).decision:
+            case Deny() as denied:
+                raise not_authorised(denied, act)
+            case NeedsApproval() as needs:
+                raise NotAuthorised(_needs_others(needs))
+
+    def parties_of(self, caller: Caller, permission: Permission) -> frozenset[PartyId] | None:
+        """Whose objects this caller may see: what every list is filtered by. None: everybody's. Raises `NotAuthorised` for nobody's."""
+        parties = visible_parties(caller.actor, permission, self._ports.clock.now(), self.policy)
+        if parties is not None and not parties:
+            self.check(caller, permission)  # says why
+        return None if parties is None else frozenset(PartyId(party) for party in parties)
+
+    def check_visible(self, caller: Caller, permission: Permission, party: PartyId, not_found: NotFound) -> None:
+        """An object of a party whose objects the caller may not see does not exist for them."""
+        parties = self.parties_of(caller, permission)
+        if parties is not None and party not in parties and party != EVERYBODY:
+            raise not_found
+
     async def list(
         self, caller: Caller, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
     ) -> Page[AuditEntry]:
         """Reading leaves no entry: the trail records changes and refusals."""
-        check_allowed(caller.actor, Permission.AUDIT_ENTRY_READ)
-        return await self._ports.store.list_audit(actor=actor, action=action, object=object, outcome=outcome, cursor=cursor, limit=limit)
+        parties = self.parties_of(caller, Permission.AUDIT_ENTRY_READ)
+        return await self._ports.store.list_audit(
+            actor=actor, action=action, object=object, outcome=outcome, parties=parties, cursor=cursor, limit=limit
+        )
+
+    async def get(self, caller: Caller, id: AuditId) -> AuditEntry:
+        entry = await self._ports.store.get_audit(id)
+        missing = NotFound(Finding("audit.entry.unknown", f"there is no audit entry {id}", hint="chargepki log list"))
+        self.check_visible(caller, Permission.AUDIT_ENTRY_READ, entry.party, missing)
+        return entry
+
+    def _check_held(self, act: Act, opened: OpenAct) -> None:
+        """Before the resource is known: somebody who holds the permission nowhere is told at once, and learns nothing else."""
+        if act.action not in held_permissions(act.actor, self._ports.clock.now(), self.policy):
+            opened.check(PLATFORM_RESOURCE)
+            raise NotAuthorised(Finding("access.permission.missing", f"{act.actor.id} does not hold {act.action}"))
+
+    async def _propose(self, opened: OpenAct, waits: _Waits) -> Refused:
+        """Puts the proposal on record; the error tells who is missing."""
+        finding = _needs_others(waits.needs)
+        if waits.order is None:
+            await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, finding)))
+            return NotAuthorised(finding)
+        try:
+            proposal = self._proposal(opened.act, waits, waits.order)
+        except Refused as refusal:
+            await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, *refusal.findings)))
+            return refusal
+        opened.effect = Effect({"proposal": proposal.id, "digest": proposal.digest.hex(), "rule": proposal.rule})
+        await self._ports.store.commit(AddProposal(proposal), opened.ended(Outcome.PENDING, (*opened.findings, finding)))
+        return NeedsVotes(finding, proposal=proposal.id, missing=tuple(map(describe_seat, waits.needs.missing)))
+
+    def _proposal(self, act: Act, waits: _Waits, order: Order) -> Proposal:
+        now = self._ports.clock.now()
+        payload = assemble_payload(act.action, act.object, order, waits.judgement.resource)
+        rule = find_rule(act.action, waits.judgement.resource, self.policy)
+        assert rule is not None, "only a rule asks for others"
+        return Proposal(
+            ProposalId(self._ports.entropy.ulid("prp")),
+            act.action,
+            act.object,
+            rule.id,
+            payload,
+            hashlib.sha256(payload).digest(),
+            PartyId(waits.judgement.resource.party),
+            act.actor.id,
+            act.actor.person,
+            now,
+            now + timedelta(hours=rule.open_hours),
+        )
 
     def _may_record(self, act: Act, stranger: str) -> bool:
         unrecorded = self._strangers.take(stranger, asyncio.get_running_loop().time())
@@ -124,5 +300,39 @@ class AuditTrail:
         return unrecorded is not None
 
 
-def _with_object(act: Act, object: str) -> Act:
-    return Act(act.actor, act.action, object, act.door, act.remote, act.trace, act.request_sha256, act.detail)
+def judge(act: Act, resource: Resource, ports: Ports, policy: Policy, ballot: Ballot) -> Judgement:
+    now = ports.clock.now()
+    return Judgement(decide(act.actor, act.action, resource, now, policy, ballot), resource, policy.id, now, ballot)
+
+
+def assemble_payload(action: Permission, object: str, order: Order, resource: Resource) -> bytes:
+    """The exact bytes that voters bind: canonical JSON of what would be done to what."""
+    payload = canonical_json.encode(
+        {"v": 1, "action": action, "object": object, "order": order.content, "resource": encode_resource(resource)}
+    )
+    if len(payload) > PAYLOAD_OCTETS_MAX:
+        message = f"the proposal has {len(payload)} octets, more than {PAYLOAD_OCTETS_MAX}"
+        raise Refused.because("approval.payload.too_large", message, hint="divide it into several")
+    return payload
+
+
+def not_authorised(denied: Deny, act: Act) -> Refused:
+    hint = f"needed: {act.action}; chargepki whoami shows what you hold"
+    findings = [Finding(code, message, hint=hint) for code, message in denied.reasons]
+    if denied.is_step_up:
+        return NeedsStepUp(*(replace(f, hint="prove your second factor: chargepki step-up") for f in findings))
+    return NotAuthorised(*findings)
+
+
+def describe_seat(seat: Seat) -> str:
+    """For people: "2 who hold ca:certificate:approve"."""
+    return f"{seat.count} who hold{'s' if seat.count == 1 else ''} {seat.permission}"
+
+
+def _needs_others(needs: NeedsApproval) -> Finding:
+    missing = "; ".join(map(describe_seat, needs.missing)) or f"waiting until {needs.not_before}"
+    return Finding(
+        "access.approval.needed",
+        f"others have to agree ({needs.rule}): {missing}",
+        hint="chargepki approval list shows what waits; nothing was done",
+    )

@@ -1,15 +1,17 @@
 """Certification authorities: create them, know them, hand them to those who sign or answer in their name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 
-from chargepki.core.access.decide import SYSTEM, check_allowed
+from chargepki.core.access.decide import SYSTEM
+from chargepki.core.access.model import NO_BALLOT, PUBLIC_RESOURCE, Ballot, Resource
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import DEFAULT_SIGNATURE, RSA_KINDS, KeySpec, PublicKey, SignatureAlgorithm, parse_spki, spki_of
+from chargepki.core.canonical_json import JsonValue
 from chargepki.core.identifiers.authority import parse_authority_id
 from chargepki.core.issue import (
     SERIAL_OCTETS,
@@ -27,8 +29,8 @@ from chargepki.core.profiles.model import Profile
 from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import Authority, AuthorityId, AuthorityState, Certificate, CertificateId, ProfileId
 from chargepki.errors import Finding, NotFound, Refused, refuse_errors
-from chargepki.ports import AddAuthority, CertificateStatusChanged, Event, KeyHandle, Ports
-from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.ports import AddAuthority, CertificateStatusChanged, Event, KeyHandle, Ports, SetAuthorityState
+from chargepki.services.audit import AuditTrail, Caller, OpenAct, Order
 from chargepki.services.signing import SigningJob, issue_certificate
 
 CACHE_LIFETIME: Final = timedelta(seconds=30)  # how long another node's new authority may stay unseen here
@@ -80,6 +82,8 @@ class NewAuthority:
     signature: SignatureAlgorithm | None = None  # what its key will sign with; None: the default of its kind
     validity_days: int | None = None
     path_length: int | None = None
+    replaces: AuthorityId | None = None  # an authority that is retired with it: a new key under a new id
+    script_sha256: str = ""  # of the ceremony's script, which the votes bind with all the rest
 
 
 class Authorities:
@@ -91,13 +95,15 @@ class Authorities:
         self._changes = 0  # status changes heard of: a load that one overtook is already out of date
         ports.notifier.subscribe(self._on_event)
 
-    async def create(self, caller: Caller, new: NewAuthority) -> Authority:
-        """Makes the key in the vault and the certificate; a root signs itself. `Conflict` when the id exists."""
-        act = caller.act(Permission.CA_AUTHORITY_CREATE, f"authority:{new.id}", profile=new.profile, key=new.key_spec)
-        async with self._audit.act(act) as opened:
+    async def create(self, caller: Caller, new: NewAuthority, *, ballot: Ballot = NO_BALLOT) -> Authority:
+        """Makes the key in the vault and the certificate; a root signs itself. `Conflict` when the id exists, `NeedsVotes` where others
+        have to agree."""
+        resource = Resource(authority=new.parent or "", profile=new.profile, key=new.key_spec)
+        act = caller.act(Permission.CA_AUTHORITY_CREATE, f"authority:{new.id}", resource=resource, profile=new.profile, key=new.key_spec)
+        async with self._audit.act(act, order=Order(_encode(new)), ballot=ballot) as opened:
             profile = self._profiles.get(new.profile).profile
             parent = None if new.parent is None else await self.view(new.parent)
-            refuse_errors(_find_faults(new, profile, parent))
+            refuse_errors((*_find_faults(new, profile, parent), *await self._find_replacing_faults(new)))
             handle = await self._ports.vault.generate(new.key_spec, label=f"authority {new.id}")
             try:
                 authority = await self._certify(opened, new, profile, parent, handle)
@@ -107,12 +113,17 @@ class Authorities:
         self._loaded_at = None
         return authority
 
+    async def carry_out(self, caller: Caller, content: Mapping[str, JsonValue], ballot: Ballot) -> str:
+        """What others agreed to."""
+        authority = await self.create(caller, _decode(content), ballot=ballot)
+        return f"authority:{authority.id}"
+
     async def get(self, caller: Caller, id: AuthorityId) -> Authority:
-        check_allowed(caller.actor, Permission.CA_AUTHORITY_READ)
+        self._audit.check(caller, Permission.CA_AUTHORITY_READ, PUBLIC_RESOURCE)
         return (await self.view(id)).authority
 
     async def list(self, caller: Caller) -> tuple[Authority, ...]:
-        check_allowed(caller.actor, Permission.CA_AUTHORITY_READ)
+        self._audit.check(caller, Permission.CA_AUTHORITY_READ, PUBLIC_RESOURCE)
         return tuple(view.authority for view in await self.views())
 
     async def view(self, id: AuthorityId) -> IssuerView:
@@ -139,11 +150,11 @@ class Authorities:
             template = self._templates[key] = compile_template(profile, _issuer(view, urls))
         return template
 
-    async def bootstrap(self, organization: str, *, is_development: bool = True) -> None:
-        """The hierarchies of a first start; for development every name says so. Goes on where an interrupted start left off."""
+    async def bootstrap(self, organization: str) -> None:
+        """The hierarchies of a development platform's first start; every name says so. Goes on where an interrupted start left off."""
         caller = Caller(SYSTEM, door="system")
         existing = {view.authority.id for view in await self.views()}
-        for new in _first_authorities(organization, "DEVELOPMENT " if is_development else ""):
+        for new in _first_authorities(organization, "DEVELOPMENT "):
             if new.id not in existing:
                 await self.create(caller, new)
 
@@ -180,16 +191,33 @@ class Authorities:
             decision={"parent": new.parent, "profile": new.profile, "key": handle.ref},
             key=handle.ref,
             audit_object=f"authority:{new.id}",
+            is_ca=True,
         )
         authority = Authority(new.id, new.parent, new.profile, handle.ref, new.key_spec, own_signature, job.id, AuthorityState.ACTIVE, now)
-        await issue_certificate(self._ports, opened, replace(job, with_certificate=(AddAuthority(authority),)))
+        retired = () if new.replaces is None else (SetAuthorityState(new.replaces, AuthorityState.RETIRED),)
+        await issue_certificate(self._ports, opened, replace(job, with_certificate=(AddAuthority(authority), *retired)))
         return authority
+
+    async def _find_replacing_faults(self, new: NewAuthority) -> tuple[Finding, ...]:
+        """A new key takes the place of one that does the same work."""
+        if new.replaces is None:
+            return ()
+        old = (await self.view(new.replaces)).authority
+        if old.state is not AuthorityState.ACTIVE:
+            return (_fault("replaces", f"{old.id} is {old.state}", "only an active authority is replaced"),)
+        if (old.profile, old.parent) != (new.profile, new.parent):
+            return (_fault("replaces", f"{old.id} has another profile or parent", "what replaces it has the same"),)
+        return ()
+
+    def forget(self) -> None:
+        """After a change that was made past this service: the next look is at the store."""
+        self._changes += 1
+        self._loaded_at = None
 
     def _on_event(self, event: Event) -> None:
         """A revoked sub-CA issues nothing from here on: its state is read again before the next use."""
         if isinstance(event, CertificateStatusChanged):
-            self._changes += 1
-            self._loaded_at = None
+            self.forget()
 
     async def _load(self) -> None:
         changes = self._changes
@@ -226,6 +254,42 @@ def _issuer(view: IssuerView, urls: StatusUrls) -> Issuer:
     return Issuer(id, view.name_der, view.key_id, view.authority.signature, view.not_after, urls.ocsp, urls.issuer(id), urls.crl(id))
 
 
+def _encode(new: NewAuthority) -> dict[str, JsonValue]:
+    beyond: dict[str, JsonValue] = {"replaces": new.replaces} if new.replaces else {}
+    if new.script_sha256:
+        beyond["script_sha256"] = new.script_sha256
+    return {
+        **beyond,
+        "id": new.id,
+        "profile": new.profile,
+        "parent": new.parent,
+        "key_spec": new.key_spec,
+        "common_name": new.common_name,
+        "organization": new.organization,
+        "signature": new.signature,
+        "validity_days": new.validity_days,
+        "path_length": new.path_length,
+    }
+
+
+def _decode(content: Mapping[str, JsonValue]) -> NewAuthority:
+    """Of what `_encode` wrote and a quorum bound: it comes from our own store."""
+    parent, signature, days, length = (content[name] for name in ("parent", "signature", "validity_days", "path_length"))
+    return NewAuthority(
+        AuthorityId(str(content["id"])),
+        ProfileId(str(content["profile"])),
+        AuthorityId(parent) if isinstance(parent, str) else None,
+        KeySpec(str(content["key_spec"])),
+        str(content["common_name"]),
+        str(content["organization"]),
+        SignatureAlgorithm(signature) if isinstance(signature, str) else None,
+        days if isinstance(days, int) else None,
+        length if isinstance(length, int) else None,
+        AuthorityId(str(content["replaces"])) if "replaces" in content else None,
+        str(content.get("script_sha256", "")),
+    )
+
+
 def _find_faults(new: NewAuthority, profile: Profile, parent: IssuerView | None) -> tuple[Finding, ...]:
     parse_authority_id(new.id)
     found = list(find_name_faults(Name.of(("O", new.organization), ("CN", new.common_name))))
@@ -241,11 +305,12 @@ def _find_faults(new: NewAuthority, profile: Profile, parent: IssuerView | None)
         found.append(_fault("validity", f"{profile.id} allows 1 to {profile.validity_days_max} days", "ask for fewer days"))
     if new.path_length is not None and not 0 <= new.path_length <= PATH_LENGTH_MAX:
         found.append(_fault("path_length", f"the path length must be 0 to {PATH_LENGTH_MAX}", "sub-CAs that issue to devices have 0"))
-    found += _find_parent_faults(profile, parent)
+    found += find_parent_faults(profile, parent)
     return tuple(found)
 
 
-def _find_parent_faults(profile: Profile, parent: IssuerView | None) -> list[Finding]:
+def find_parent_faults(profile: Profile, parent: IssuerView | None) -> list[Finding]:
+    """Why `parent` may not certify an authority of this profile."""
     if parent is None:
         return (
             [_fault("parent", f"{profile.id} needs a parent", f"an authority of {', '.join(profile.issuers)}")] if profile.issuers else []
@@ -253,6 +318,9 @@ def _find_parent_faults(profile: Profile, parent: IssuerView | None) -> list[Fin
     if parent.authority.profile not in profile.issuers:
         allowed = ", ".join(profile.issuers) or "no parent: it is a root"
         return [_fault("parent", f"{parent.authority.id} may not issue {profile.id}", f"allowed: {allowed}")]
+    if parent.authority.state is AuthorityState.OFFLINE:
+        hint = "a ceremony of kind request makes what is carried to it: docs/how-to/hold-a-ceremony.md"
+        return [_fault("parent", f"the key of {parent.authority.id} is not here", hint)]
     if parent.authority.state is not AuthorityState.ACTIVE:
         return [_fault("parent", f"{parent.authority.id} is {parent.authority.state}", "choose an active parent")]
     return []

@@ -9,6 +9,7 @@ from typing import Final
 from chargepki.core.access.decide import SYSTEM
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import PublicKey
+from chargepki.core.audit import Effect
 from chargepki.core.crl import CrlPlan, EntryList, assemble_crl, check_crl, plan_crl
 from chargepki.core.records import AuthorityId, Crl
 from chargepki.errors import Conflict
@@ -66,13 +67,16 @@ class CrlPublisher:
         plan = await self._plan(view, last)
         reference = f"crl:{view.authority.id}:{plan.number}"
         order = SigningOrder(view.authority.key, plan.signature, plan.tbs, SigningPurpose.CRL, reference)
+        tbs_sha256 = hashlib.sha256(plan.tbs).hexdigest()
+        await self._ports.store.commit(opened.intent(number=plan.number, entries=plan.entry_count, tbs_sha256=tbs_sha256))
+        await opened.ready()
         signature = await self._ports.vault.sign(order)
         if plan.entry_count > THREADED_ENTRIES:
             crl_der = await asyncio.to_thread(_finish, plan, signature, view.public_key)
         else:
             crl_der = _finish(plan, signature, view.public_key)
         crl = Crl(view.authority.id, plan.number, plan.this_update, plan.next_update, plan.entry_count, crl_der)
-        opened.decision = {"number": crl.number, "entries": crl.entry_count}
+        opened.effect = Effect({"number": crl.number, "entries": crl.entry_count})
         before = b"" if last is None else hashlib.sha256(last.der).digest()
         entry = opened.done(before_sha256=before, after_sha256=hashlib.sha256(crl_der).digest())
         await self._ports.store.commit(AddCrl(crl), entry)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from chargepki.core.access.decide import check_allowed
 from chargepki.core.access.permissions import Permission
 from chargepki.core.identifiers.station import parse_serial_number, parse_station_id
 from chargepki.core.names import UPPER_BOUND
@@ -17,6 +16,7 @@ from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import (
     EnrolmentToken,
     Page,
+    Party,
     ProfileId,
     SecurityEvent,
     SecurityProfile,
@@ -30,6 +30,8 @@ from chargepki.errors import Conflict, Finding, Refused
 from chargepki.ports import AddEnrolmentToken, AddSecurityEvent, AddStation, Change, Ports, StationChanged, TouchStation, UpdateStation
 from chargepki.services.access import ENROLMENT_PREFIX, SECRET_OCTETS
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.services.parties import Parties
+from chargepki.services.scoping import no_such_station, resource_of_station
 
 PASSWORD_OCTETS: Final = 20  # 40 hex characters: the longest that OCPP 1.6 (AuthorizationKey) and 2.0.1 both carry
 TOKEN_VALID_HOURS_MAX: Final = 24 * 366
@@ -37,8 +39,8 @@ UPDATE_ATTEMPTS_MAX: Final = 5  # two writers at once are rare; five in a row ar
 
 
 class Inventory:
-    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles) -> None:
-        self._ports, self._audit, self._profiles = ports, audit, profiles
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, parties: Parties) -> None:
+        self._ports, self._audit, self._profiles, self._parties = ports, audit, profiles, parties
 
     async def add_station(
         self,
@@ -50,30 +52,38 @@ class Inventory:
         csr_tolerant: bool = False,
         include_root: bool = False,
     ) -> Station:
-        """Registers a station; `Conflict` when its id, or the operator's serial number, is taken."""
-        async with self._audit.act(caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}")) as opened:
+        """Registers a station of a party, named by its id or its name; `Conflict` when the station's id, or the operator's serial number,
+        is taken."""
+        async with self._audit.act(caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}", resource=None)) as opened:
+            named, station_id, serial = _parse_operator(operator), parse_station_id(id), parse_serial_number(serial_number)
+            party = await self._find_operator(caller, named)
             station = Station(
-                parse_station_id(id),
-                parse_serial_number(serial_number),
-                _parse_operator(operator),
+                station_id,
+                serial,
+                party.name,
                 StationState.REGISTERED,
                 SecurityProfile.TLS_BASIC,
                 self._ports.clock.now(),
                 csr_tolerant=csr_tolerant,
                 include_root=include_root,
+                party=party.id,
             )
+            opened.check(resource_of_station(station, party))
             await self._ports.store.commit(AddStation(station), opened.done(after_sha256=_digest(station)))
             return station
 
     async def get_station(self, caller: Caller, id: StationId) -> Station:
-        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
-        return await self._ports.store.get_station(id)
+        station = await self._ports.store.get_station(id)
+        self._audit.check_visible(caller, Permission.INVENTORY_STATION_READ, station.party, no_such_station(id))
+        return station
 
     async def list_stations(
         self, caller: Caller, *, text: str = "", operator: str = "", state: str = "", cursor: str = "", limit: int = 50
     ) -> Page[Station]:
-        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
-        return await self._ports.store.list_stations(text=text, operator=operator, state=state, cursor=cursor, limit=limit)
+        parties = self._audit.parties_of(caller, Permission.INVENTORY_STATION_READ)
+        return await self._ports.store.list_stations(
+            text=text, operator=operator, state=state, parties=parties, cursor=cursor, limit=limit
+        )
 
     async def update_station(
         self,
@@ -88,15 +98,19 @@ class Inventory:
         """Changes what is given. Lowering `security_profile` is the operator's way back for a station that lost its key."""
         wanted = {"state": state, "csr_tolerant": csr_tolerant, "include_root": include_root, "security_profile": security_profile}
         given = {name: value for name, value in wanted.items() if value is not None}
-        act = caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}", **{name: str(value) for name, value in given.items()})
+        facts = {name: str(value) for name, value in given.items()}
+        act = caller.act(Permission.INVENTORY_STATION_WRITE, f"station:{id}", resource=None, facts=facts)
         async with self._audit.act(act) as opened:
+            await self._decide(opened, caller, id)
             if not given:
                 raise Refused.because("inventory.station.unchanged", "the request changes nothing", hint="name a field to change")
             return await self._rewrite(id, opened, lambda old: replace(old, **given))  # type: ignore[arg-type]  # typed above
 
     async def set_password(self, caller: Caller, id: StationId) -> str:
         """A fresh Basic password for security profile 2, shown this once; the old one ends."""
-        async with self._audit.act(caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", credential="password")) as opened:
+        act = caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", resource=None, credential="password")
+        async with self._audit.act(act) as opened:
+            await self._decide(opened, caller, id)
             password = self._ports.entropy.octets(PASSWORD_OCTETS).hex()
             hashed = await asyncio.to_thread(hash_password, password, self._ports.entropy.octets(SALT_OCTETS))
             await self._rewrite(id, opened, lambda old: replace(old, password_hash=hashed))
@@ -106,8 +120,10 @@ class Inventory:
         self, caller: Caller, id: StationId, *, profile: ProfileId, valid_hours: int = 72
     ) -> tuple[EnrolmentToken, str]:
         """A token that gets this station one certificate of this profile, shown this once."""
-        act = caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", credential="enrolment token", profile=profile)
+        facts = {"credential": "enrolment token", "profile": profile}
+        act = caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"station:{id}", resource=None, facts=facts)
         async with self._audit.act(act) as opened:
+            station = await self._decide(opened, caller, id, profile=profile)
             if not 1 <= valid_hours <= TOKEN_VALID_HOURS_MAX:
                 raise Refused.because(
                     "inventory.token.validity", f"an enrolment token lives 1 to {TOKEN_VALID_HOURS_MAX} hours", path="valid_hours"
@@ -116,7 +132,6 @@ class Inventory:
                 raise Refused.because(
                     "inventory.token.profile", f"{profile} does not speak for a station", path="profile", hint="ocpp/station"
                 )
-            station = await self._ports.store.get_station(id)
             secret, now = new_secret(ENROLMENT_PREFIX, self._ports.entropy.octets(SECRET_OCTETS)), self._ports.clock.now()
             token = EnrolmentToken(
                 TokenId(self._ports.entropy.ulid("enr")),
@@ -142,7 +157,8 @@ class Inventory:
         if booted(old) == old:
             await self.note_seen(station)
             return old
-        async with self._audit.act(caller.act(Permission.STATION_REPORT, f"station:{station}", **said)) as opened:
+        async with self._audit.act(caller.act(Permission.STATION_REPORT, f"station:{station}", resource=None, facts=said)) as opened:
+            await self._decide(opened, caller, station)
             return await self._rewrite(station, opened, booted, TouchStation(station, self._ports.clock.now()))
 
     async def note_seen(self, station: StationId) -> None:
@@ -154,8 +170,29 @@ class Inventory:
     async def list_security_events(
         self, caller: Caller, station: StationId | None, *, cursor: str = "", limit: int = 50
     ) -> Page[SecurityEvent]:
-        check_allowed(caller.actor, Permission.INVENTORY_STATION_READ)
-        return await self._ports.store.list_security_events(station, cursor=cursor, limit=limit)
+        parties = self._audit.parties_of(caller, Permission.INVENTORY_STATION_READ)
+        return await self._ports.store.list_security_events(station, parties=parties, cursor=cursor, limit=limit)
+
+    async def _find_operator(self, caller: Caller, operator: str) -> Party:
+        """The party that operates it. A development platform registers one that it does not know yet."""
+        if (party := await self._parties.find_by_operator(operator)) is not None:
+            return party
+        if self._audit.policy.is_development:
+            return await self._parties.ensure_development(caller, operator)
+        raise Refused.because(
+            "inventory.operator.unknown",
+            f"{operator} is no party of this platform",
+            path="operator",
+            hint="chargepki party create ID --name NAME --role cpo",
+        )
+
+    async def _decide(self, opened: OpenAct, caller: Caller, id: StationId, *, profile: str = "") -> Station:
+        """The gate about one station: another party's does not exist for this caller."""
+        station = await self._ports.store.get_station(id)
+        self._audit.check_visible(caller, opened.act.action, station.party, no_such_station(id))
+        party = await self._parties.get(station.party) if station.party else None
+        opened.check(resource_of_station(station, party, profile=profile))
+        return station
 
     async def _rewrite(self, id: StationId, opened: OpenAct, change: Callable[[Station], Station], *more: Change) -> Station:
         """Read, change, write against the version that was read; another writer in between means once more."""

@@ -1,14 +1,17 @@
 """Issuance: the one service that every door ends in."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from chargepki.core.access.decide import SYSTEM, check_allowed
+from chargepki.core.access.decide import SYSTEM
+from chargepki.core.access.model import NO_BALLOT, PUBLIC_RESOURCE, ActorKind, Ballot, Resource
 from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import SIGNATURE_OCTETS_MAX, KeyFamily, KeySpec, family_of, parse_spki
 from chargepki.core.bundle import assemble_pkcs12
+from chargepki.core.canonical_json import JsonValue
 from chargepki.core.csr import parse_csr
 from chargepki.core.issue import SERIAL_OCTETS, Template, check_plan, plan_certificate, serial_from
 from chargepki.core.keychecks import find_key_faults
@@ -24,15 +27,19 @@ from chargepki.core.records import (
     KeyRef,
     Outcome,
     Page,
+    PartyId,
+    StandingId,
 )
 from chargepki.core.revocation import RevocationReason
 from chargepki.errors import Finding, NotAuthorised, Refused, refuse_errors
-from chargepki.ports import PAGE_SIZE_MAX, CloseIntent, Ports
-from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.ports import PAGE_SIZE_MAX, CloseIntent, Ports, UseStanding
+from chargepki.services.audit import AuditTrail, Caller, OpenAct, Order
 from chargepki.services.authorities import Authorities, IssuerView
-from chargepki.services.orders import CertificateOrder, Issued
+from chargepki.services.orders import CertificateOrder, Issued, decode_order, encode_order
 from chargepki.services.registration import Grant, Registration
+from chargepki.services.scoping import no_such_certificate
 from chargepki.services.signing import SigningJob, issue_certificate
+from chargepki.services.standing import Standing
 
 # A device that lost our answer asks again with the same key: within this time it gets the same certificate.
 REPEAT_WINDOW: Final = timedelta(hours=24)
@@ -54,21 +61,34 @@ class _Subject:
 
 
 class Issuance:
-    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, authorities: Authorities, registration: Registration) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        audit: AuditTrail,
+        profiles: Profiles,
+        authorities: Authorities,
+        registration: Registration,
+        standing: Standing,
+    ) -> None:
         self._ports, self._audit, self._profiles = ports, audit, profiles
-        self._authorities, self._registration = authorities, registration
+        self._authorities, self._registration, self._standing = authorities, registration, standing
 
-    async def request(self, caller: Caller, order: CertificateOrder) -> Issued:
+    async def request(self, caller: Caller, order: CertificateOrder, *, ballot: Ballot = NO_BALLOT) -> Issued:
         """One certificate for one order: registration, plan, lint, intent, signature, verification, commit.
 
-        Raises `Refused` (with every finding; nothing was signed), `Conflict` (key or token taken meanwhile) or `Broken`.
+        Raises `Refused` (with every finding; nothing was signed), `NeedsVotes` (a proposal is on record), `Conflict` (key or token taken
+        meanwhile) or `Broken`.
         """
-        async with self._audit.act(caller.act(Permission.CERTIFICATE_ISSUE, _object_of(order), profile=order.profile)) as opened:
+        act = caller.act(Permission.CERTIFICATE_ISSUE, _object_of(order), resource=None, profile=order.profile)
+        async with self._audit.act(act) as opened:
             _check_key_source(order)
             profile = self._profiles.get(order.profile)
             _check_validity(order, profile.profile)
             granted = await self._grant(caller, order, profile)
-            subject = await self._read_subject(order, profile, granted)
+            subject = self._read_csr(order, profile, granted) if order.csr else None
+            resource = replace(granted.resource, key=subject.spec if subject is not None else order.key_spec or "")
+            await self._decide(opened, order, resource, ballot)
+            subject = subject or await self._take_key(order, profile, granted)
             try:
                 return await self._issue(opened, order, profile.profile, granted, subject)
             except Refused:
@@ -81,17 +101,26 @@ class Issuance:
         view = await self._authorities.view(certificate.issuer)
         return (certificate.der,) if certificate.der == view.certificate_der else (certificate.der, *view.chain)
 
+    async def carry_out(self, caller: Caller, content: Mapping[str, JsonValue], ballot: Ballot) -> str:
+        """What others agreed to."""
+        issued = await self.request(caller, decode_order(content), ballot=ballot)
+        return f"certificate:{issued.certificate.id}"
+
     async def get(self, caller: Caller, id: CertificateId) -> Certificate:
-        check_allowed(caller.actor, Permission.CERTIFICATE_READ)
-        return await self._ports.store.get_certificate(id)
+        certificate = await self._ports.store.get_certificate(id)
+        if certificate.profile.startswith(("root/", "sub/", "cross/")):  # everybody who trusts us needs these
+            self._audit.check(caller, Permission.CERTIFICATE_READ, PUBLIC_RESOURCE)
+        else:
+            self._audit.check_visible(caller, Permission.CERTIFICATE_READ, certificate.party, no_such_certificate(id))
+        return certificate
 
     async def list(self, caller: Caller, query: CertificateQuery, *, cursor: str = "", limit: int = 50) -> Page[Certificate]:
-        check_allowed(caller.actor, Permission.CERTIFICATE_READ)
+        query = replace(query, parties=self._audit.parties_of(caller, Permission.CERTIFICATE_READ))
         return await self._ports.store.list_certificates(query, now=self._ports.clock.now(), cursor=cursor, limit=limit)
 
     async def open_intents(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[Intent]:
         """What was about to be signed and led to no certificate: cut off by a crash. Nothing of it reached a caller."""
-        check_allowed(caller.actor, Permission.SYSTEM_INTENT_REVIEW)
+        self._audit.check(caller, Permission.SYSTEM_INTENT_REVIEW)
         before = self._ports.clock.now() - INTENT_GRACE
         return await self._ports.store.list_open_intents(before=before, cursor=cursor, limit=limit)
 
@@ -104,7 +133,7 @@ class Issuance:
         while intents := (await self._ports.store.list_open_intents(before=before, limit=PAGE_SIZE_MAX)).items:
             for intent in intents:
                 facts = {"serial": f"{intent.serial:x}", "profile": intent.profile}
-                act = _PLATFORM.act(Permission.SYSTEM_INTENT_REVIEW, f"intent:{intent.id}", **facts)
+                act = _PLATFORM.act(Permission.SYSTEM_INTENT_REVIEW, f"intent:{intent.id}", facts=facts)
                 async with self._audit.act(act) as opened:
                     opened.findings = (_interrupted(intent),)
                     closing = CloseIntent(intent.id, "interrupted", self._ports.clock.now())
@@ -114,8 +143,11 @@ class Issuance:
 
     async def export_pkcs12(self, caller: Caller, id: CertificateId, passphrase: bytes) -> bytes:
         """Key, certificate and chain, sealed with `passphrase`; only where the platform made the key, and not for itself."""
-        async with self._audit.act(caller.act(Permission.CERTIFICATE_EXPORT_KEY, f"certificate:{id}", export="pkcs12")) as opened:
+        act = caller.act(Permission.CERTIFICATE_EXPORT_KEY, f"certificate:{id}", resource=None, export="pkcs12")
+        async with self._audit.act(act) as opened:
             certificate = await self._ports.store.get_certificate(id)
+            self._audit.check_visible(caller, Permission.CERTIFICATE_EXPORT_KEY, certificate.party, no_such_certificate(id))
+            opened.check(Resource(party=certificate.party, profile=certificate.profile))
             if certificate.key is None:
                 raise Refused.because(
                     "certificate.key.not_ours",
@@ -143,13 +175,21 @@ class Issuance:
         except Refused as refusal:
             raise type(refusal)(*refusal.findings, *_find_csr_faults(order, profile)) from refusal
 
-    async def _read_subject(self, order: CertificateOrder, profile: EffectiveProfile, granted: Grant) -> _Subject:
+    async def _decide(self, opened: OpenAct, order: CertificateOrder, resource: Resource, ballot: Ballot) -> None:
+        """The gate, now that names, party and kind of key are known. A station has nobody to propose to: it needs a standing approval."""
+        standing = await self._standing.matching(resource, self._ports.clock.now(), opened.act.actor)
+        ballot = replace(ballot, standing=standing)
+        may_propose = opened.act.actor.kind in (ActorKind.PERSON, ActorKind.MACHINE) and not order.enrolment_token
+        opened.check(resource, ballot=ballot, order=Order(encode_order(order)) if may_propose else None)
+
+    def _read_csr(self, order: CertificateOrder, profile: EffectiveProfile, granted: Grant) -> _Subject:
+        csr = parse_csr(order.csr, tolerant=granted.station is not None and granted.station.csr_tolerant)
+        found = (*csr.findings, *find_key_faults(csr.key, profile.profile.keys), *self._registration.check_csr_names(granted, csr))
+        refuse_errors(found)
+        return _Subject(csr.spki, _known(csr.key_spec), None, found)
+
+    async def _take_key(self, order: CertificateOrder, profile: EffectiveProfile, granted: Grant) -> _Subject:
         allowed = profile.profile.keys
-        if order.csr:
-            csr = parse_csr(order.csr, tolerant=granted.station is not None and granted.station.csr_tolerant)
-            found = (*csr.findings, *find_key_faults(csr.key, allowed), *self._registration.check_csr_names(granted, csr))
-            refuse_errors(found)
-            return _Subject(csr.spki, _known(csr.key_spec), None, found)
         if order.key_spec is not None and order.key_spec not in allowed:
             raise Refused.because(
                 "key.kind", f"{order.profile} allows no {order.key_spec} key", path="key_spec", hint=f"one of: {', '.join(sorted(allowed))}"
@@ -191,10 +231,17 @@ class Issuance:
             decision={**granted.evidence, "profile": profile.id, "profile_version": profile.version, "door": opened.act.door},
             station=order.station,
             key=subject.key,
-            with_intent=granted.changes,
+            with_intent=(*granted.changes, *await self._standing_uses(opened, now)),
+            party=PartyId(granted.resource.party),
+            standing=StandingId(opened.standing) if opened.standing else None,
         )
         certificate = await issue_certificate(self._ports, opened, job)
         return Issued(certificate, (certificate.der, *view.chain), tuple(opened.findings), opened.id, is_repeat=False)
+
+    async def _standing_uses(self, opened: OpenAct, now: datetime) -> tuple[UseStanding, ...]:
+        """Counts the certificate against the standing approval that stood in for a second person; `Conflict` when its hour is full."""
+        assert opened.judgement is not None, "decided above"
+        return await self._standing.uses(opened.standing, opened.judgement.resource, now, opened.act.actor)
 
     async def _find_repeat(self, order: CertificateOrder, granted: Grant, subject: _Subject) -> Certificate | None:
         """The valid certificate this key got lately for the same purpose; refuses a key that belongs to someone else."""
@@ -249,6 +296,8 @@ class Issuance:
 
 
 def _object_of(order: CertificateOrder) -> str:
+    if order.machine:
+        return f"machine:{order.machine}"
     if order.station is not None:
         return f"station:{order.station}"
     return f"host:{order.host}" if order.host else f"party:{order.common_name}"

@@ -8,38 +8,45 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
 
-from chargepki.core.access.decide import ActorKind
+from chargepki.core.access.model import PLATFORM_RESOURCE, ActorKind, Resource
+from chargepki.core.access.permissions import Permission
 from chargepki.core.canonical_json import JsonValue
 from chargepki.core.csr import CertificateRequest
+from chargepki.core.identifiers.name_spaces import NameKind, NameSpace, station_serial
 from chargepki.core.identifiers.station import parse_host, parse_serial_number
 from chargepki.core.names import AltNames, Name, find_name_faults
 from chargepki.core.profiles.model import EffectiveProfile, SanRule, SubjectKind
-from chargepki.core.records import EnrolmentToken, Station, StationId, StationState
-from chargepki.errors import Finding, NotAuthorised, Refused, Severity, refuse_errors
+from chargepki.core.records import EnrolmentToken, MachineState, Party, PartyState, Station, StationId, StationState
+from chargepki.errors import Finding, NotAuthorised, NotFound, Refused, Severity, refuse_errors
 from chargepki.ports import Change, Ports, UseEnrolmentToken
-from chargepki.services.audit import Caller
+from chargepki.services.access import is_enrolee
+from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.orders import CertificateOrder
+from chargepki.services.parties import Parties
+from chargepki.services.scoping import no_such_station, resource_of_hosts, resource_of_station, spaces_of
 
 ALT_HOSTS_MAX: Final = 32  # names on one certificate
-ENROLEE: Final = "enrolee"  # the role of an actor that holds nothing but an enrolment token
+_EVERY_HOST: Final = NameSpace(NameKind.DNS, "*")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Registration's answer. `owner` is who the key will belong to; `changes` commit with the intent."""
+    """Registration's answer. `owner` is who the key will belong to; `changes` commit with the intent; `resource` is what the gate
+    decides about."""
 
     name: Name
     alt_names: AltNames
     owner: str
     station: Station | None
     evidence: dict[str, JsonValue]
+    resource: Resource = PLATFORM_RESOURCE
     findings: tuple[Finding, ...] = ()
     changes: tuple[Change, ...] = field(default=())
 
 
 class Registration:
-    def __init__(self, ports: Ports, organization: str) -> None:
-        self._ports, self._organization = ports, organization
+    def __init__(self, ports: Ports, audit: AuditTrail, parties: Parties, organization: str) -> None:
+        self._ports, self._audit, self._parties, self._organization = ports, audit, parties, organization
 
     async def grant(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
         """Names and conditions for this order, before its CSR has been read. `Refused` with every finding."""
@@ -48,11 +55,13 @@ class Registration:
             case SubjectKind.STATION:
                 granted = await self._grant_station(caller, order)
             case SubjectKind.HOST:
-                granted = self._grant_host(caller, order, profile)
+                granted = await self._grant_host(caller, order, profile)
+            case SubjectKind.PARTY if order.machine:
+                granted = await self._grant_machine(caller, order)
             case SubjectKind.PARTY:
-                granted = self._grant_party(order)
+                granted = await self._grant_party(order)
             case SubjectKind.RESPONDER if caller.actor.kind is ActorKind.SYSTEM:
-                granted = self._grant_party(order)
+                granted = await self._grant_party(order)
             case kind:
                 raise NotAuthorised(
                     Finding("registration.kind", f"{order.profile} is issued by the platform for a {kind}, not on request", path="profile")
@@ -80,6 +89,9 @@ class Registration:
             raise Refused.because("registration.station.missing", "the order names no station", path="station", hint="--station ID")
         _check_speaks_for(caller, order.station)
         station = await self._ports.store.get_station(order.station)
+        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, station.party, no_such_station(order.station))
+        party = await self._find_party(station)
+        _check_party(party)
         if station.state in (StationState.SUSPENDED, StationState.DECOMMISSIONED):
             raise NotAuthorised(
                 Finding(
@@ -99,13 +111,14 @@ class Registration:
             f"station:{station.id}",
             station,
             evidence,
+            resource_of_station(station, party, profile=order.profile),
             changes=() if token is None else (UseEnrolmentToken(token.id, self._ports.clock.now()),),
         )
 
     async def _check_token(self, caller: Caller, order: CertificateOrder) -> EnrolmentToken | None:
         """The order's token, valid for this station and profile now; None where the caller needs none."""
         if not order.enrolment_token:
-            if caller.actor.role == ENROLEE:
+            if is_enrolee(caller.actor):
                 raise NotAuthorised(Finding("registration.token.missing", "an enrolee needs its enrolment token"))
             return None
         token = await self._ports.store.lookup_enrolment_token(hashlib.sha256(order.enrolment_token.encode()).digest())
@@ -124,7 +137,10 @@ class Registration:
             raise NotAuthorised(*found)
         return token
 
-    def _grant_host(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
+    async def _find_party(self, station: Station) -> Party | None:
+        return await self._parties.get(station.party) if station.party else None
+
+    async def _grant_host(self, caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> Grant:
         if not order.host:
             raise Refused.because("registration.host.missing", "the order names no host", path="host", hint="--host csms.example.org")
         if len(order.alt_hosts) > ALT_HOSTS_MAX:
@@ -140,10 +156,40 @@ class Registration:
             raise Refused(*(Finding("registration.host.outside", f"{name} is not below {allowed}", path="host") for name in outside))
         has_san = profile.profile.san is SanRule.FROM_CN
         alt_names = AltNames(tuple(dict.fromkeys((host, *names))), tuple(dict.fromkeys(addresses))) if has_san else AltNames()
-        name = Name.of(("O", order.organization or self._organization), ("CN", host))
-        return Grant(name, alt_names, f"host:{host}", None, {"host": host})
+        is_ours = caller.actor.kind is ActorKind.SYSTEM
+        party = None if is_ours else await self._host_party(order.organization, host)
+        _check_party(party)
+        if party is not None and addresses and _EVERY_HOST not in party.spaces:
+            raise Refused.because(
+                "registration.host.address",
+                f"an address lies in no name space of {party.id}",
+                path="alt_hosts",
+                hint="name hosts; addresses are for the platform's own listeners",
+            )
+        name = Name.of(("O", order.organization or (party.name if party is not None else self._organization)), ("CN", host))
+        resource = resource_of_hosts((host, *names), party, profile=order.profile)
+        return Grant(name, alt_names, f"host:{host}", None, {"host": host}, resource)
 
-    def _grant_party(self, order: CertificateOrder) -> Grant:
+    async def _host_party(self, organization: str, host: str) -> Party | None:
+        """Whose host this is: the organisation's that the order names, else the party's whose name space it lies in."""
+        named = await self._parties.find_by_operator(organization) if organization else None
+        return named if named is not None else await self._parties.owner_of_host(host)
+
+    async def _grant_machine(self, caller: Caller, order: CertificateOrder) -> Grant:
+        """A backend's own client certificate: with it, it signs in here."""
+        machine = await self._ports.store.get_machine(order.machine)
+        missing = NotFound(Finding("machine.unknown", f"there is no machine {order.machine}", path="machine", hint="chargepki machine list"))
+        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, machine.party, missing)
+        if machine.state is not MachineState.ACTIVE:
+            raise NotAuthorised(Finding("registration.machine.state", f"{machine.name} is {machine.state}", path="machine"))
+        party = await self._parties.get(machine.party) if machine.party else None
+        _check_party(party)
+        organization = self._organization if party is None else party.name
+        name = Name.of(("O", organization), ("CN", machine.name))
+        resource = Resource(party=machine.party, profile=order.profile, spaces=spaces_of(party))
+        return Grant(name, AltNames(), f"machine:{machine.id}", None, {"machine": machine.id}, resource)
+
+    async def _grant_party(self, order: CertificateOrder) -> Grant:
         organization, common_name = order.organization or self._organization, order.common_name
         if not common_name:
             raise Refused.because(
@@ -152,7 +198,18 @@ class Registration:
         if order.profile == "ocpp/manufacturer-initial":
             common_name = parse_serial_number(common_name)
         name = Name.of(("O", organization), ("CN", common_name))
-        return Grant(name, AltNames(), f"party:{organization}/{common_name}", None, {"organization": organization})
+        party = await self._parties.find_by_operator(organization)
+        _check_party(party)
+        names = (station_serial(common_name),) if order.profile == "ocpp/manufacturer-initial" else ()
+        resource = Resource(party="" if party is None else party.id, profile=order.profile, names=names, spaces=spaces_of(party))
+        return Grant(name, AltNames(), f"party:{organization}/{common_name}", None, {"organization": organization}, resource)
+
+
+def _check_party(party: Party | None) -> None:
+    if party is not None and party.state is not PartyState.ACTIVE:
+        raise NotAuthorised(
+            Finding("registration.party.state", f"{party.id} is {party.state}", hint=f"chargepki party update {party.id} --state active")
+        )
 
 
 def _check_kind(caller: Caller, order: CertificateOrder, profile: EffectiveProfile) -> None:

@@ -1,14 +1,15 @@
 """Revocation: one event per change of status, committed with its audit entry, told to everybody after the commit."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from chargepki.core import canonical_json
-from chargepki.core.access.decide import check_allowed
+from chargepki.core.access.model import NO_BALLOT, Ballot, Resource
 from chargepki.core.access.permissions import Permission
-from chargepki.core.audit import Act
+from chargepki.core.audit import Act, Effect
+from chargepki.core.canonical_json import JsonValue
 from chargepki.core.records import (
     Authority,
     AuthorityId,
@@ -22,7 +23,8 @@ from chargepki.core.records import (
 from chargepki.core.revocation import RevocationReason
 from chargepki.errors import Conflict, Finding, NotFound, Severity, refuse_errors
 from chargepki.ports import PAGE_SIZE_MAX, AddCertificateEvent, CertificateStatusChanged, Change, Ports, SetAuthorityState
-from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.services.audit import AuditTrail, Caller, OpenAct, Order
+from chargepki.services.scoping import no_such_certificate
 
 NOTE_CHARACTERS_MAX: Final = 500
 IMPACT_COUNT_MAX: Final = 10_000  # past this a person needs no exact figure
@@ -41,7 +43,9 @@ class Revocation:
     def __init__(self, ports: Ports, audit: AuditTrail) -> None:
         self._ports, self._audit = ports, audit
 
-    async def revoke(self, caller: Caller, id: CertificateId, *, reason: RevocationReason, note: str = "") -> CertificateEvent:
+    async def revoke(
+        self, caller: Caller, id: CertificateId, *, reason: RevocationReason, note: str = "", ballot: Ballot = NO_BALLOT
+    ) -> CertificateEvent:
         """Revokes, or holds when `reason` is certificateHold. A held certificate may still be revoked.
 
         Revoking an authority's certificate retires the authority in the same commit. Raises `NotFound`, `Conflict` (revoked already, or
@@ -49,7 +53,14 @@ class Revocation:
         """
         async with self._audit.act(_act(caller, id, reason=reason, note=note)) as opened:
             certificate = await self._ports.store.get_certificate(id)
+            self._decide(opened, caller, certificate, reason, note, ballot)
             return await self._revoke(opened, certificate, reason, note)
+
+    async def carry_out(self, caller: Caller, content: Mapping[str, JsonValue], ballot: Ballot) -> str:
+        """What others agreed to."""
+        id, reason, note = CertificateId(str(content["id"])), RevocationReason(str(content["reason"])), str(content["note"])
+        await self.revoke(caller, id, reason=reason, note=note, ballot=ballot)
+        return f"certificate:{id}"
 
     async def revoke_by_serial(
         self, caller: Caller, issuer: AuthorityId, serial: int, *, reason: RevocationReason, note: str = ""
@@ -60,12 +71,15 @@ class Revocation:
             if certificate is None:
                 hint = f"chargepki cert list --issuer {issuer}"
                 raise NotFound(Finding("certificate.unknown", f"{issuer} issued no certificate {serial:x}", path="serial", hint=hint))
+            self._decide(opened, caller, certificate, reason, note, NO_BALLOT)
             return await self._revoke(opened, certificate, reason, note)
 
     async def release(self, caller: Caller, id: CertificateId) -> CertificateEvent:
         """Ends a hold: the certificate is good again (RFC 5280 5.3.1). `Conflict` when it is not held."""
         async with self._audit.act(_act(caller, id, reason="release", note="")) as opened:
             certificate = await self._ports.store.get_certificate(id)
+            self._audit.check_visible(caller, Permission.CERTIFICATE_REVOKE, certificate.party, no_such_certificate(id))
+            opened.check(_resource_of(certificate))
             last = await self._last_event(id)
             if last is None or last.kind is not CertificateEventKind.HELD:
                 state = "good" if last is None else str(last.kind)
@@ -82,8 +96,8 @@ class Revocation:
 
     async def impact(self, caller: Caller, id: CertificateId) -> Impact:
         """What a revocation would take along, counted down the whole tree below an authority."""
-        check_allowed(caller.actor, Permission.CERTIFICATE_READ)
         certificate = await self._ports.store.get_certificate(id)
+        self._audit.check_visible(caller, Permission.CERTIFICATE_READ, certificate.party, no_such_certificate(id))
         below = _subtree(await self._ports.store.list_authorities(), id)
         count = -1 if any(a.id == certificate.issuer for a in below) else 0  # a root is not below itself
         for authority in below:
@@ -91,6 +105,13 @@ class Revocation:
             if count >= IMPACT_COUNT_MAX:
                 return Impact(tuple(a.id for a in below), count, is_complete=False)
         return Impact(tuple(a.id for a in below), count, is_complete=True)
+
+    def _decide(
+        self, opened: OpenAct, caller: Caller, certificate: Certificate, reason: RevocationReason, note: str, ballot: Ballot
+    ) -> None:
+        self._audit.check_visible(caller, Permission.CERTIFICATE_REVOKE, certificate.party, no_such_certificate(certificate.id))
+        order = Order({"id": certificate.id, "reason": reason, "note": note})
+        opened.check(_resource_of(certificate), ballot=ballot, order=order)
 
     async def _revoke(self, opened: OpenAct, certificate: Certificate, reason: RevocationReason, note: str) -> CertificateEvent:
         last = await self._last_event(certificate.id)
@@ -106,12 +127,13 @@ class Revocation:
     async def _commit(
         self, opened: OpenAct, certificate: Certificate, event: CertificateEvent, last: CertificateEvent | None, *more: Change
     ) -> CertificateEvent:
-        opened.decision = {
+        facts = {
             "issuer": certificate.issuer,
             "serial": f"{certificate.serial:x}",
             "profile": certificate.profile,
             "station": certificate.station,
         }
+        opened.effect = Effect(facts)
         object = f"certificate:{certificate.id}"
         entry = opened.done(object=object, before_sha256=_digest(last), after_sha256=_digest(event))
         await self._ports.store.commit(AddCertificateEvent(event, after=None if last is None else last.id), *more, entry)
@@ -206,7 +228,12 @@ def _subtree(authorities: Sequence[Authority], id: CertificateId) -> tuple[Autho
 
 
 def _act(caller: Caller, id: str, *, reason: str, note: str) -> Act:
-    return caller.act(Permission.CERTIFICATE_REVOKE, f"certificate:{id}", reason=reason, note=note)
+    # A note is free text, and people write people's names into it.
+    return caller.act(Permission.CERTIFICATE_REVOKE, f"certificate:{id}", resource=None, personal={"note": note}, reason=reason)
+
+
+def _resource_of(certificate: Certificate) -> Resource:
+    return Resource(party=certificate.party, authority=certificate.issuer, profile=certificate.profile)
 
 
 def _digest(event: CertificateEvent | None) -> bytes:

@@ -14,7 +14,7 @@ from chargepki.adapters.keys.private_keys import (
 )
 from chargepki.core.algorithms import RSA_KINDS, KeySpec, PrivateKey, generate_private_key, spki_of
 from chargepki.core.records import KeyRef
-from chargepki.ports import KeyHandle, SigningOrder
+from chargepki.ports import KeyAttestation, KeyHandle, SigningOrder
 
 
 @cache
@@ -62,6 +62,11 @@ class MemoryVault:
     async def list(self) -> tuple[KeyHandle, ...]:
         """Oldest first."""
         return tuple(handle for handle, _ in self._keys.values())
+
+    async def attest(self, ref: KeyRef) -> KeyAttestation | None:
+        """None: nothing stands behind a dictionary."""
+        self._find(ref)
+        return None
 
     def _find(self, ref: KeyRef) -> tuple[KeyHandle, PrivateKey]:
         if ref not in self._keys:

@@ -13,7 +13,10 @@ from chargepki.core.records import (
     CertificateQuery,
     IntentId,
     KeyRef,
+    KeyState,
+    PartyId,
     ProfileId,
+    StandingId,
     StationId,
 )
 from chargepki.core.revocation import Revoked
@@ -24,9 +27,11 @@ from chargepki.ports import (
     AddCertificateEvent,
     AddCrl,
     AddIntent,
+    AddKeyRecord,
     ClaimKey,
     CloseIntent,
     SetAuthorityState,
+    SetKeyState,
 )
 from tests.adapters.store.facts import (
     DAY,
@@ -42,6 +47,7 @@ from tests.adapters.store.facts import (
     event,
     intent,
     issue,
+    key_record,
     revoke,
 )
 from tests.adapters.store.refusals import conflict
@@ -290,3 +296,30 @@ async def test_a_released_certificate_is_valid_again(store: SqlStore) -> None:
     await store.commit(AddCertificateEvent(event(issued, 2, RELEASED), event(issued, 1).id))
     assert (await store.list_certificates(CertificateQuery(state="valid"), now=NOW)).items == (issued,)
     assert (await store.list_certificates(CertificateQuery(state="revoked"), now=NOW)).items == ()
+
+
+async def test_a_key_is_in_the_register_once_and_its_state_follows_the_one_that_was_read(store: SqlStore) -> None:
+    first, second = key_record("key-1"), replace(key_record("key-2"), attestation=b"")
+    await store.commit(AddKeyRecord(first))
+    await store.commit(AddKeyRecord(second))
+    with conflict("store.key.exists"):
+        await store.commit(AddKeyRecord(first))
+    await store.commit(SetKeyState(first.ref, KeyState.ACTIVE, KeyState.PENDING, NOW + DAY))
+    with conflict("store.key.changed"):
+        await store.commit(SetKeyState(first.ref, KeyState.DESTROYED, KeyState.PENDING, NOW + DAY))
+    with conflict("store.key.unknown"):
+        await store.commit(SetKeyState(KeyRef("key-9"), KeyState.ACTIVE, KeyState.PENDING, NOW))
+    active = replace(first, state=KeyState.ACTIVE, changed_at=NOW + DAY)
+    assert await store.get_key_record(first.ref) == active
+    assert (await store.list_key_records()).items == (active, second)
+    with pytest.raises(NotFound, match="there is no key key-9"):
+        await store.get_key_record(KeyRef("key-9"))
+
+
+async def test_whose_it_is_and_what_stood_in_for_a_vote_are_kept(store: SqlStore) -> None:
+    mine = replace(certificate(1), party=PartyId("demo-cpo"), standing=StandingId("sta_1"))
+    begun, sub = replace(intent(2), party=PartyId("demo-cpo")), replace(authority(), party=PartyId("demo-cpo"))
+    await store.commit(*issue(mine), AddIntent(begun), AddAuthority(sub))
+    assert await store.get_certificate(mine.id) == mine
+    assert await store.get_authority(sub.id) == sub
+    assert (await store.list_open_intents(before=NOW + DAY)).items == (begun,)

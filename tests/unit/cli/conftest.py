@@ -8,26 +8,18 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from chargepki import app
 from chargepki.api.app import create_api
 from chargepki.api.services import ApiServices
 from chargepki.cli.main import main
+from chargepki.services.access import TokenOrder
 from chargepki.testing.workbench import ADMIN, Workbench, open_workbench
 from tests.unit.cli.cli_runs import Run, Said, Served
 
 
 def api_services(bench: Workbench) -> ApiServices:
     services = bench.services
-    return ApiServices(
-        ports=bench.ports,
-        access=services.access,
-        inventory=services.inventory,
-        issuance=services.issuance,
-        authorities=services.authorities,
-        revocation=services.revocation,
-        audit=services.audit,
-        profiles=services.profiles,
-        status=services.status,
-    )
+    return app.api_services(bench.ports, bench.services)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     async def serve() -> None:
         async with open_workbench(directory) as bench:
-            _, token = await bench.services.access.create_token(ADMIN, name="tests", scopes=frozenset({"*:*:*"}))
+            _, token = await bench.services.access.create_token(ADMIN, TokenOrder("tests", frozenset({"*:*:*"})))
             (directory / "admin.token").write_text(token + "\n")
             server = uvicorn.Server(uvicorn.Config(create_api(api_services(bench)), port=0, log_level="error", lifespan="off"))
             running = asyncio.create_task(server.serve())

@@ -3,13 +3,12 @@
 import pytest
 from cryptography import x509
 
-from chargepki.core.access.decide import Actor, ActorKind
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
 from chargepki.core.profiles.authority import ROOT_OPERATOR, SUB_OPERATOR
 from chargepki.core.records import AuthorityId, ProfileId
 from chargepki.errors import Conflict, NotAuthorised, NotFound, Refused
 from chargepki.services.authorities import NewAuthority
-from chargepki.testing.workbench import ADMIN, Workbench
+from chargepki.testing.workbench import ADMIN, Workbench, limited
 from tests.unit.services.test_issuance import codes
 
 ROOT = NewAuthority(AuthorityId("own-root"), ROOT_OPERATOR, None, KeySpec.P256, "Own Root CA", "demo-cpo")
@@ -90,7 +89,7 @@ async def test_unknown_authorities_are_named_and_known_ones_listed(bench: Workbe
 
 
 async def test_a_caller_without_the_scope_creates_nothing_and_is_on_record(bench: Workbench) -> None:
-    reader = bench.caller(Actor("token:reader", ActorKind.MACHINE, "operator", frozenset({"ca:authority:read"})))
+    reader = bench.caller(limited("reader", frozenset({"ca:authority:read"})))
     with pytest.raises(NotAuthorised):
         await bench.services.authorities.create(reader, ROOT)
     [entry] = (await bench.services.audit.list(ADMIN, actor="token:reader")).items

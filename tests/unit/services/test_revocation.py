@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from chargepki.core.access.decide import Actor, ActorKind
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.records import AuthorityId, AuthorityState, Certificate, CertificateEventKind, CertificateId, Outcome, ProfileId
 from chargepki.core.revocation import RevocationReason
@@ -13,7 +12,7 @@ from chargepki.ports import CertificateStatusChanged, Event
 from chargepki.services.audit import Caller
 from chargepki.services.authorities import NewAuthority
 from chargepki.services.revocation import IMPACT_COUNT_MAX, NOTE_CHARACTERS_MAX
-from chargepki.testing.workbench import ADMIN, Workbench
+from chargepki.testing.workbench import ADMIN, Workbench, limited
 from tests.unit.services.status_bench import ROOT, SUB, issue
 
 
@@ -118,7 +117,7 @@ async def test_a_serial_number_is_enough(bench: Workbench) -> None:
 
 async def test_who_may_not_is_refused_on_record(bench: Workbench) -> None:
     certificate = await issue(bench)
-    reader = Caller(Actor("token:reader", ActorKind.MACHINE, "reader", frozenset({"certificate:object:read"})), door="test")
+    reader = Caller(limited("reader", frozenset({"certificate:object:read"})), door="test")
     with pytest.raises(NotAuthorised):
         await bench.services.revocation.revoke(reader, certificate.id, reason=RevocationReason.SUPERSEDED)
     with pytest.raises(NotAuthorised):

@@ -10,7 +10,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chargepki.core.access.decide import Actor, ActorKind
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.records import AuthorityId, Crl, ProfileId
 from chargepki.core.revocation import RevocationReason
@@ -20,7 +19,7 @@ from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.authorities import NewAuthority
 from chargepki.services.crls import CrlPublisher
 from chargepki.services.status import Status
-from chargepki.testing.workbench import ADMIN, Workbench
+from chargepki.testing.workbench import ADMIN, Workbench, limited
 from tests.protocols.plain_server import run
 from tests.unit.services.status_bench import ROOT, SUB, at_real_time, issue
 
@@ -113,7 +112,7 @@ async def test_a_number_that_is_always_taken_is_a_conflict_on_record(bench: Work
 
 
 async def test_who_may_not_publish_is_refused_and_an_unknown_authority_is_not_found(bench: Workbench) -> None:
-    reader = Caller(Actor("token:reader", ActorKind.MACHINE, "reader", frozenset({"ca:authority:read"})))
+    reader = Caller(limited("reader", frozenset({"ca:authority:read"})))
     with pytest.raises(NotAuthorised):
         await bench.services.status.publish_crl(SUB, reader)
     with pytest.raises(NotFound):

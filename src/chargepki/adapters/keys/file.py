@@ -31,7 +31,7 @@ from chargepki.adapters.keys.sealing import (
 from chargepki.core.algorithms import KeySpec, PrivateKey, generate_private_key, spki_of
 from chargepki.core.records import KeyRef
 from chargepki.errors import Conflict, Refused, VaultUnavailable
-from chargepki.ports import KeyHandle, SigningOrder
+from chargepki.ports import KeyAttestation, KeyHandle, SigningOrder
 
 HEADER_FILE: Final = "vault.json"
 KEY_SUFFIX: Final = ".key"
@@ -108,6 +108,11 @@ class FileVault:
     async def list(self) -> tuple[KeyHandle, ...]:
         """Oldest first, from the headers: no private key is opened."""
         return await asyncio.to_thread(self._list)
+
+    async def attest(self, ref: KeyRef) -> KeyAttestation | None:
+        """None: no device stands behind a file."""
+        await self.get(ref)
+        return None
 
     async def _open(self, ref: KeyRef) -> tuple[KeyHandle, PrivateKey]:
         if opened := self._opened.get(ref):

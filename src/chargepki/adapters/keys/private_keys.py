@@ -1,6 +1,7 @@
 """What every software vault does with a private key once it has it."""
 
 import asyncio
+from collections.abc import Set
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
@@ -34,16 +35,39 @@ ALGORITHMS: Final[dict[KeySpec, frozenset[SignatureAlgorithm]]] = {
 
 async def sign_order(key: PrivateKey, spec: KeySpec, order: SigningOrder) -> bytes:
     """The signature; `Refused` when the key cannot make a signature of that kind."""
-    if order.algorithm not in ALGORITHMS[spec]:
-        raise Refused.because(
-            "vault.algorithm.unsuitable",
-            f"a key of kind {spec} cannot sign with {order.algorithm}",
-            path="order.algorithm",
-            hint=f"one of: {', '.join(sorted(ALGORITHMS[spec]))}",
-        )
+    check_algorithm(spec, order.algorithm)
     if spec in INLINE_SPECS:
         return sign(key, order.algorithm, order.data)
     return await asyncio.to_thread(sign, key, order.algorithm, order.data)
+
+
+def check_algorithm(spec: KeySpec, algorithm: SignatureAlgorithm, known: Set[SignatureAlgorithm] = frozenset(SignatureAlgorithm)) -> None:
+    """`known`: what the device can do at all."""
+    able = ALGORITHMS[spec] & known
+    if algorithm not in able:
+        raise Refused.because(
+            "vault.algorithm.unsuitable",
+            f"a key of kind {spec} cannot sign with {algorithm}{' in this vault' if algorithm in ALGORITHMS[spec] else ''}",
+            path="order.algorithm",
+            hint=f"one of: {', '.join(sorted(able))}",
+        )
+
+
+def check_spec(spec: KeySpec, known: Set[KeySpec], *, hint: str = "") -> None:
+    """Refuses the kinds of keys that a vault's device cannot make."""
+    if spec not in known:
+        able = ", ".join(one for one in KeySpec if one in known) or "no kind of key at all"
+        raise Refused.because("vault.spec.unsupported", f"this vault makes no key of kind {spec}; it makes {able}", path="spec", hint=hint)
+
+
+def refuse_exportable(label: str) -> Refused:
+    """What a vault answers whose keys never leave it."""
+    return Refused.because(
+        "vault.key.not_exportable",
+        f"no key of this vault ever leaves it, so none is made to leave ({label[:LABEL_CHARACTERS_MAX]!r})",
+        path="exportable",
+        hint="exportable keys belong into sealed files: keys.exportable in the configuration says where",
+    )
 
 
 def check_label(label: str) -> None:

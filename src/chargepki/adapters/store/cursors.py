@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from chargepki.adapters.store.rows import AnyRow
+from chargepki.adapters.store.rows.values import AnyRow
 from chargepki.core.records import Page
 from chargepki.errors import Refused
 from chargepki.ports import PAGE_SIZE_MAX

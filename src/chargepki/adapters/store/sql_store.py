@@ -13,11 +13,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from chargepki.adapters.store.backend import Backend
 from chargepki.adapters.store.migrate import migrate
 from chargepki.adapters.store.postgres import open_postgres
-from chargepki.adapters.store.queries import access, certificates, inventory
+from chargepki.adapters.store.queries import access, approvals, certificates, inventory, trail
 from chargepki.adapters.store.sqlite import open_sqlite
 from chargepki.adapters.store.writer import GroupWriter
 from chargepki.adapters.store.writes import operations_of
 from chargepki.core.records import (
+    Account,
     ApiToken,
     AuditEntry,
     AuditId,
@@ -29,13 +30,31 @@ from chargepki.core.records import (
     CertificateQuery,
     Crl,
     EnrolmentToken,
+    GrantId,
+    GrantRecord,
     IdempotentAnswer,
     Intent,
     IntentId,
+    KeyRecord,
+    KeyRef,
+    Machine,
+    MachineId,
     Page,
+    Party,
+    PartyId,
+    Person,
+    PersonId,
+    Proposal,
+    ProposalId,
+    ProposalState,
     SecurityEvent,
+    Session,
+    SessionId,
+    StandingRecord,
     Station,
     StationId,
+    TokenId,
+    VoteRecord,
 )
 from chargepki.core.revocation import Revoked
 from chargepki.errors import Broken, StoreUnavailable
@@ -43,6 +62,7 @@ from chargepki.ports import Change
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Parties = frozenset[PartyId] | None  # None is everybody's
 
 
 def open_store(url: str) -> "SqlStore":
@@ -164,8 +184,14 @@ class SqlStore:
     async def lookup_latest_crl(self, issuer: AuthorityId) -> Crl | None:
         return await self._read(certificates.lookup_latest_crl, issuer)
 
-    async def list_open_intents(self, *, before: datetime, cursor: str = "", limit: int = 50) -> Page[Intent]:
-        return await self._read(certificates.list_open_intents, before, cursor, limit)
+    async def list_open_intents(self, *, before: datetime, parties: Parties = None, cursor: str = "", limit: int = 50) -> Page[Intent]:
+        return await self._read(certificates.list_open_intents, before, parties, cursor, limit)
+
+    async def get_key_record(self, ref: KeyRef) -> KeyRecord:
+        return await self._read(certificates.get_key_record, ref)
+
+    async def list_key_records(self, *, cursor: str = "", limit: int = 50) -> Page[KeyRecord]:
+        return await self._read(certificates.list_key_records, cursor, limit)
 
     async def get_station(self, id: StationId) -> Station:
         return await self._read(inventory.get_station, id)
@@ -174,12 +200,17 @@ class SqlStore:
         return await self._read(inventory.lookup_station_by_serial_number, operator, serial_number)
 
     async def list_stations(
-        self, *, text: str = "", operator: str = "", state: str = "", cursor: str = "", limit: int = 50
+        self, *, text: str = "", operator: str = "", state: str = "", parties: Parties = None, cursor: str = "", limit: int = 50
     ) -> Page[Station]:
-        return await self._read(inventory.list_stations, text, operator, state, cursor, limit)
+        return await self._read(inventory.list_stations, text, operator, state, parties, cursor, limit)
 
     async def lookup_key_owner(self, spki_sha256: bytes) -> str | None:
         return await self._read(inventory.lookup_key_owner, spki_sha256)
+
+    async def list_security_events(
+        self, station: StationId | None, *, parties: Parties = None, cursor: str = "", limit: int = 50
+    ) -> Page[SecurityEvent]:
+        return await self._read(inventory.list_security_events, station, parties, cursor, limit)
 
     async def lookup_enrolment_token(self, token_sha256: bytes) -> EnrolmentToken | None:
         return await self._read(access.lookup_enrolment_token, token_sha256)
@@ -187,22 +218,107 @@ class SqlStore:
     async def lookup_api_token(self, token_sha256: bytes) -> ApiToken | None:
         return await self._read(access.lookup_api_token, token_sha256)
 
-    async def list_api_tokens(self, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
-        return await self._read(access.list_api_tokens, cursor, limit)
+    async def get_api_token(self, id: TokenId) -> ApiToken:
+        return await self._read(access.get_api_token, id)
 
-    async def list_security_events(self, station: StationId | None, *, cursor: str = "", limit: int = 50) -> Page[SecurityEvent]:
-        return await self._read(inventory.list_security_events, station, cursor, limit)
+    async def list_api_tokens(self, *, parties: Parties = None, holder: str = "", cursor: str = "", limit: int = 50) -> Page[ApiToken]:
+        return await self._read(access.list_api_tokens, parties, holder, cursor, limit)
+
+    async def get_party(self, id: PartyId) -> Party:
+        return await self._read(access.get_party, id)
+
+    async def lookup_party_by_name(self, name: str) -> Party | None:
+        return await self._read(access.lookup_party_by_name, name)
+
+    async def list_parties(self, *, parties: Parties = None, cursor: str = "", limit: int = 50) -> Page[Party]:
+        return await self._read(access.list_parties, parties, cursor, limit)
+
+    async def get_person(self, id: PersonId) -> Person:
+        return await self._read(access.get_person, id)
+
+    async def lookup_person_by_username(self, username: str) -> Person | None:
+        return await self._read(access.lookup_person_by_username, username)
+
+    async def lookup_person_by_identity(self, issuer: str, subject: str) -> Person | None:
+        return await self._read(access.lookup_person_by_identity, issuer, subject)
+
+    async def list_people(self, *, parties: Parties = None, cursor: str = "", limit: int = 50) -> Page[Person]:
+        return await self._read(access.list_people, parties, cursor, limit)
+
+    async def get_account(self, person: PersonId) -> Account:
+        return await self._read(access.get_account, person)
+
+    async def lookup_account_by_invitation(self, invitation_sha256: bytes) -> Account | None:
+        return await self._read(access.lookup_account_by_invitation, invitation_sha256)
+
+    async def get_machine(self, id: MachineId) -> Machine:
+        return await self._read(access.get_machine, id)
+
+    async def list_machines(self, *, parties: Parties = None, cursor: str = "", limit: int = 50) -> Page[Machine]:
+        return await self._read(access.list_machines, parties, cursor, limit)
+
+    async def get_grant(self, id: GrantId) -> GrantRecord:
+        return await self._read(access.get_grant, id)
+
+    async def list_grants(
+        self, *, holder: str = "", role: str = "", state: str = "", parties: Parties = None, cursor: str = "", limit: int = 50
+    ) -> Page[GrantRecord]:
+        return await self._read(access.list_grants, holder, role, state, parties, cursor, limit)
+
+    async def lookup_session(self, token_sha256: bytes) -> Session | None:
+        return await self._read(access.lookup_session, token_sha256)
+
+    async def get_session(self, id: SessionId) -> Session:
+        return await self._read(access.get_session, id)
+
+    async def list_sessions(
+        self, *, person: PersonId | None = None, is_live_at: datetime | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[Session]:
+        return await self._read(access.list_sessions, person, is_live_at, cursor, limit)
+
+    async def get_proposal(self, id: ProposalId) -> Proposal:
+        return await self._read(approvals.get_proposal, id)
+
+    async def list_proposals(
+        self, *, state: ProposalState | None = None, parties: Parties = None, cursor: str = "", limit: int = 50
+    ) -> Page[Proposal]:
+        return await self._read(approvals.list_proposals, state, parties, cursor, limit)
+
+    async def list_votes(self, proposal: ProposalId) -> tuple[VoteRecord, ...]:
+        return await self._read(approvals.list_votes, proposal)
+
+    async def list_standing(
+        self, *, party: PartyId | None = None, is_live_at: datetime | None = None, cursor: str = "", limit: int = 50
+    ) -> Page[StandingRecord]:
+        return await self._read(approvals.list_standing, party, is_live_at, cursor, limit)
 
     async def list_audit(
-        self, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
+        self,
+        *,
+        actor: str = "",
+        action: str = "",
+        object: str = "",
+        outcome: str = "",
+        parties: Parties = None,
+        cursor: str = "",
+        limit: int = 50,
     ) -> Page[AuditEntry]:
-        return await self._read(access.list_audit, actor, action, object, outcome, cursor, limit)
+        return await self._read(trail.list_audit, actor, action, object, outcome, parties, cursor, limit)
 
     async def get_audit(self, id: AuditId) -> AuditEntry:
-        return await self._read(access.get_audit, id)
+        return await self._read(trail.get_audit, id)
+
+    async def count_leaves(self) -> int:
+        return await self._read(trail.count_leaves)
+
+    async def list_leaves(self, *, first: int, limit: int) -> tuple[bytes, ...]:
+        return await self._read(trail.list_leaves, first, limit)
+
+    async def lookup_subject_key(self, subject: str) -> bytes | None:
+        return await self._read(trail.lookup_subject_key, subject)
 
     async def lookup_idempotent(self, caller: str, key: str) -> IdempotentAnswer | None:
-        return await self._read(access.lookup_idempotent, caller, key)
+        return await self._read(trail.lookup_idempotent, caller, key)
 
     async def ping(self) -> None:
         self._writer.check_running()

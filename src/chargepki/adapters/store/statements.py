@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Column, Connection, Dialect, bindparam
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-from chargepki.adapters.store.rows import Value, Values
+from chargepki.adapters.store.rows.values import Value, Values
 
 # How many rows one statement carries. Each statement gives the interpreter lock away and must win it back from a busy event
 # loop; 37 rows in 4 statements (16, 16, 4, 1) wait 4 times, not 37.

@@ -2,7 +2,8 @@
 
 While a transaction reaches the disk, others queue; the next transaction takes them all. It writes the rows of everybody together,
 kind by kind. When a precondition fails anywhere it is rolled back and repeated caller by caller, each inside a savepoint, so that
-the one who conflicts is told and nobody else notices.
+the one who conflicts is told and nobody else notices. Either way the audit entries come last, all at once: from the first of them on,
+the log's head is ours until the commit, and nothing that another process may hold is waited for any more.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from chargepki.adapters.store.backend import Backend, is_outage
-from chargepki.adapters.store.rows import Values
-from chargepki.adapters.store.writes import ORDER, Operation, Write, WriteSet
+from chargepki.adapters.store.rows.values import Values
+from chargepki.adapters.store.writes import APPEND_AUDIT, ORDER, Operation, Write, WriteSet, is_new_entry
 from chargepki.errors import Broken, ChargePkiError, StoreUnavailable
 
 BATCH_MAX: Final = 512  # callers per transaction: past this a longer batch gains nothing and only delays the first of them
@@ -136,14 +137,23 @@ class GroupWriter:
         return [None] * len(batch)
 
     def _one_by_one(self, batch: list[_Waiting]) -> list[ChargePkiError | None]:
+        entries: dict[str, Values] = {}
         with self._backend.writer.begin() as connection:
-            return [self._alone(connection, waiting.operations) for waiting in batch]
+            outcomes = [self._alone(connection, waiting.operations, entries) for waiting in batch]
+            if entries:
+                self._writes.run(connection, APPEND_AUDIT, tuple(entries.values()))
+            return outcomes
 
-    def _alone(self, connection: Connection, operations: tuple[Operation, ...]) -> ChargePkiError | None:
-        savepoint = connection.begin_nested()
+    def _alone(self, connection: Connection, operations: tuple[Operation, ...], entries: dict[str, Values]) -> ChargePkiError | None:
+        """Writes one caller's changes, and adds its audit entries to those that will be appended."""
+        savepoint, own = connection.begin_nested(), dict[str, Values]()
         for write, values in operations:
             try:
-                is_written = self._writes.run(connection, write, [values])
+                if write is APPEND_AUDIT:
+                    is_written = values["id"] not in entries and values["id"] not in own and is_new_entry(connection, values)
+                    own[values["id"]] = values
+                else:
+                    is_written = self._writes.run(connection, write, [values])
             except IntegrityError:
                 is_written = False
             except OverflowError as error:
@@ -158,6 +168,7 @@ class GroupWriter:
                 savepoint.rollback()
                 return write.explain(connection, values)
         savepoint.commit()
+        entries.update(own)
         return None
 
     @staticmethod

@@ -2,10 +2,12 @@
 
 import ipaddress
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
-from chargepki.core.records import StationId
 from chargepki.errors import Finding, Refused
+
+if TYPE_CHECKING:  # the records stand on name spaces, and those on these parsers
+    from chargepki.core.records import StationId
 
 IDENTITY_MAX: Final = 48  # OCPP 2.0.1 part 4 2.1: the identity of a station in the connection address
 SERIAL_NUMBER_MAX: Final = 64  # X.520 bounds the CN it becomes; OCPP itself allows 25
@@ -19,17 +21,18 @@ _URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://|^www\.", re.IGNORECASE)
 _SHOWN_MAX: Final = 80  # characters of a refused text that a message repeats
 
 
-def parse_station_id(text: str) -> StationId:
-    """An OCPP identity: 1 to 48 characters of identifierString, no colon. It is a path segment, so `.` and `..` are none."""
+def parse_station_id(text: str) -> "StationId":
+    """An OCPP identity: 1 to 48 characters of identifierString, no colon. It is a path segment, so `.` and `..` are none; nor is `*`
+    alone, which as a name space is every station."""
     found = []
     if not 0 < len(text) <= IDENTITY_MAX:
         found.append(Finding("station.id.length", f"a station id has 1 to {IDENTITY_MAX} characters, this has {len(text)}", path="station"))
-    if text and (not _IDENTITY.fullmatch(text) or not text.strip(".")):
+    if text and (not _IDENTITY.fullmatch(text) or not text.strip(".") or text == "*"):
         message = f"{_show(text)} is no station id: letters, digits and * - _ = + | @ . are allowed"
         found.append(Finding("station.id.characters", message, path="station"))
     if found:
         raise Refused(*found)
-    return StationId(text)
+    return cast("StationId", text)
 
 
 def parse_serial_number(text: str) -> str:
@@ -68,7 +71,7 @@ def parse_host(text: str, *, wildcard: bool = False) -> str:
         labels = labels[1:]
     if len(host) > HOST_MAX:
         raise _refused_host(text, f"has {len(host)} characters, the limit is {HOST_MAX}")
-    if "*" in host and labels[0] == "*":
+    if labels[:1] == ["*"]:
         raise _refused_host(text, "is a wildcard name", "OCPP A00.FR.510", "name each host")
     if len(labels) < 2 and host != LOCALHOST:
         raise _refused_host(text, "is not fully qualified", "OCPP A00.FR.510", "csms.example.org, not csms")

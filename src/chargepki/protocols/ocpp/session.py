@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from chargepki.core.rates import RateWindow
-from chargepki.core.records import CertificateId, SecurityProfile, Station, StationId
+from chargepki.core.records import CertificateId, PartyId, SecurityProfile, Station, StationId
 from chargepki.errors import Broken, ChargePkiError, NotAuthenticated, NotAuthorised, Refused
 from chargepki.protocols.ocpp.actions import registry
 from chargepki.protocols.ocpp.actions.context import Context, NoAnswer
@@ -73,6 +73,7 @@ class SessionView:
     """A live connection, for the API."""
 
     station: StationId
+    party: PartyId
     ocpp_version: str
     security_profile: SecurityProfile
     certificate: CertificateId | None
@@ -123,7 +124,8 @@ class Session:
         admitted = self.context.admitted
         certificate = None if admitted.certificate is None else admitted.certificate.id
         version = self._dialect.version.value
-        return SessionView(self.station.id, version, admitted.security_profile, certificate, self.context.remote, self.connected_at)
+        party = self.station.party
+        return SessionView(self.station.id, party, version, admitted.security_profile, certificate, self.context.remote, self.connected_at)
 
     async def run(self) -> None:
         """Returns when the connection has ended, whoever ended it."""

@@ -1,4 +1,4 @@
-"""Authorities, intents, certificates, their status, and CRLs."""
+"""Authorities, keys, intents, certificates, their status, and CRLs."""
 
 import threading
 from collections.abc import Sequence
@@ -10,19 +10,17 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from chargepki.adapters.store import cursors, schema
 from chargepki.adapters.store.backend import Backend
-from chargepki.adapters.store.rows import (
-    SERIAL_MAX,
-    SERIAL_OCTETS,
+from chargepki.adapters.store.queries.narrowing import of_parties
+from chargepki.adapters.store.rows.certificates import (
     authority_of,
     certificate_of,
     crl_of,
     event_of,
     intent_of,
+    key_of,
     revoked_of,
-    seconds,
-    serial_octets,
-    storable,
 )
+from chargepki.adapters.store.rows.values import SERIAL_MAX, SERIAL_OCTETS, seconds, serial_octets, storable
 from chargepki.core.records import (
     Authority,
     AuthorityId,
@@ -34,7 +32,10 @@ from chargepki.core.records import (
     Crl,
     Intent,
     IntentId,
+    KeyRecord,
+    KeyRef,
     Page,
+    PartyId,
 )
 from chargepki.core.revocation import Revoked
 from chargepki.errors import Finding, NotFound, Refused
@@ -43,7 +44,7 @@ REVOKED_CHUNK: Final = 5_000  # rows in memory at a time while a CRL is made: ab
 LATEST_EVENTS_CHUNK: Final = 500
 
 _a, _c, _i, _o = schema.authority.c, schema.certificate.c, schema.intent.c, schema.intent_open.c
-_e = schema.certificate_event.c
+_e, _k = schema.certificate_event.c, schema.key_record.c
 _newer = schema.certificate_event.alias("newer")
 _newest = schema.certificate_event.alias("newest")
 
@@ -53,6 +54,7 @@ _IS_REVOKED_KIND: Final = _e.kind.in_(_REVOKED_KINDS)
 
 _AUTHORITY: Final = select(schema.authority).where(_a.id == bindparam("id"))
 _AUTHORITIES: Final = select(schema.authority).order_by(_a.seq)
+_KEY: Final = select(schema.key_record).where(_k.ref == bindparam("ref"))
 _CERTIFICATE: Final = select(schema.certificate).where(_c.id == bindparam("id"))
 _CERTIFICATE_BY_SERIAL: Final = select(schema.certificate).where(_c.serial == bindparam("serial"), _c.issuer == bindparam("issuer"))
 _CERTIFICATE_BY_INTENT: Final = select(schema.certificate).where(_c.intent == bindparam("intent"))
@@ -100,6 +102,19 @@ def list_authorities(connection: Connection) -> tuple[Authority, ...]:
     return tuple(authority_of(row) for row in connection.execute(_AUTHORITIES))
 
 
+def get_key_record(connection: Connection, ref: KeyRef) -> KeyRecord:
+    if row := connection.execute(_KEY, {"ref": storable(ref)}).first():
+        return key_of(row)
+    raise NotFound(Finding("key.unknown", f"there is no key {ref} in the register", hint="list them: chargepki keys list"))
+
+
+def list_key_records(connection: Connection, cursor: str, limit: int) -> Page[KeyRecord]:
+    after = cursors.parse(cursor, "keys", int)
+    statement = select(schema.key_record).where(_k.seq > (after[0] if after else 0))
+    rows = connection.execute(statement.order_by(_k.seq).limit(cursors.page_size(limit) + 1)).all()
+    return cursors.page_of(rows, limit, key_of, "keys", "seq")
+
+
 def get_certificate(connection: Connection, id: CertificateId) -> Certificate:
     if row := connection.execute(_CERTIFICATE, {"id": storable(id)}).first():
         return certificate_of(row)
@@ -132,7 +147,7 @@ def list_certificates(connection: Connection, query: CertificateQuery, now: date
 
 
 def _narrowings(query: CertificateQuery) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    found = of_parties(_c.party, query.parties)
     if query.station is not None:
         found.append(_c.station == storable(query.station))
     if query.issuer is not None:
@@ -204,9 +219,12 @@ def lookup_latest_crl(connection: Connection, issuer: AuthorityId) -> Crl | None
     return crl_of(row) if row else None
 
 
-def list_open_intents(connection: Connection, before: datetime, cursor: str, limit: int) -> Page[Intent]:
+def list_open_intents(
+    connection: Connection, before: datetime, parties: frozenset[PartyId] | None, cursor: str, limit: int
+) -> Page[Intent]:
     after = cursors.parse(cursor, "open-intents", int, str)
-    statement = select(schema.intent).join(schema.intent_open, _o.intent == _i.id).where(_o.created_at < seconds(before))
+    where = [_o.created_at < seconds(before), *of_parties(_i.party, parties)]
+    statement = select(schema.intent).join(schema.intent_open, _o.intent == _i.id).where(*where)
     if after:
         created_at, intent = after
         statement = statement.where(or_(_o.created_at > created_at, (_o.created_at == created_at) & (_o.intent > intent)))

@@ -1,0 +1,108 @@
+"""Who somebody is today: their live grants, read from the register."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from chargepki.core.access.decide import SYSTEM, narrow_grants
+from chargepki.core.access.model import Actor, ActorKind, Assurance, Grant, Role, Scope
+from chargepki.core.identifiers.name_spaces import NameKind, NameSpace
+from chargepki.core.records import ApiToken, GrantRecord, GrantState, MachineId, MachineState, PersonId, PersonState, StationId, TokenId
+from chargepki.errors import Finding, NotAuthenticated
+from chargepki.ports import PAGE_SIZE_MAX, Ports
+
+_SELF: Final = Grant("self", Role.SELF)
+KNOWN_MAX: Final = 1_000  # holders in memory; a platform has tens of people and hundreds of machines
+
+
+class Actors:
+    """Grants are read once per holder and second: what ends here ends at once, what another node ended within a second."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._known: dict[str, tuple[tuple[GrantRecord, ...], datetime]] = {}
+
+    async def of_person(self, id: PersonId, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
+        """Raises `NotAuthenticated` for somebody who has left, `NotFound` for nobody."""
+        person = await self._ports.store.get_person(id)
+        if person.state is PersonState.OFFBOARDED:
+            raise _ended("this person has left")
+        grants = (*_live(await self._grants(f"person:{id}"), self._now()), _SELF)
+        return Actor(f"person:{id}", ActorKind.PERSON, grants, id, assurance)
+
+    async def of_machine(self, id: MachineId, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
+        machine = await self._ports.store.get_machine(id)
+        if machine.state is not MachineState.ACTIVE:
+            raise _ended(f"the machine {machine.name} is {machine.state}")
+        return Actor(f"machine:{id}", ActorKind.MACHINE, _live(await self._grants(f"machine:{id}"), self._now()), "", assurance)
+
+    async def of_token(self, token: ApiToken) -> Actor:
+        """The token's holder within what the token was narrowed to: a grant that ended or shrank took the token along."""
+        kind, _, holder = token.holder.partition(":")
+        if kind == "person":
+            whole = await self.of_person(PersonId(holder))
+        else:
+            whole = await self.of_machine(MachineId(holder))
+        held = {grant.id: grant for grant in whole.grants}
+        grants = tuple(narrowed for grant in token.grants if grant.id in held for narrowed in self._narrow(held[grant.id], grant))
+        return replace(whole, id=f"token:{token.name}/{token.id}", grants=grants)  # names may repeat, ids never
+
+    async def reload(self, actor_id: str, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
+        """Who a recorded actor is now, with `assurance` as it was proved then."""
+        kind, _, rest = actor_id.partition(":")
+        match kind:
+            case "person":
+                return await self.of_person(PersonId(rest), assurance=assurance)
+            case "machine":
+                return await self.of_machine(MachineId(rest), assurance=assurance)
+            case "token":
+                token = await self._ports.store.get_api_token(TokenId(rest.rpartition("/")[2]))
+                check_token_lives(token, self._now())
+                return await self.of_token(token)
+            case "system":
+                return SYSTEM
+            case _:
+                raise _ended(f"{actor_id} proposes nothing")
+
+    def forget(self, holder: str) -> None:
+        """After a change of their grants."""
+        self._known.pop(holder, None)
+
+    def _narrow(self, held: Grant, to: Grant) -> tuple[Grant, ...]:
+        until = to.until or held.until
+        assert until is not None, "a stored grant ends"
+        return narrow_grants((held,), patterns=to.narrowed_to, scope=to.scope, until=until, now=self._now())
+
+    async def _grants(self, holder: str) -> tuple[GrantRecord, ...]:
+        now = self._now()
+        known, read_at = self._known.get(holder, ((), None))
+        if read_at == now:
+            return known
+        page = await self._ports.store.list_grants(holder=holder, state=GrantState.ACTIVE, limit=PAGE_SIZE_MAX)
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[holder] = (page.items, now)
+        return page.items
+
+    def _now(self) -> datetime:
+        return self._ports.clock.now()
+
+
+def device_actor(station: StationId | str) -> Actor:
+    """A station speaks for itself alone."""
+    names = frozenset({NameSpace(NameKind.STATION, station), NameSpace(NameKind.STATION_SERIAL, "*")})
+    return Actor(f"station:{station}", ActorKind.STATION, (Grant("device", Role.DEVICE, Scope(names=names)),))
+
+
+def check_token_lives(token: ApiToken, now: datetime) -> None:
+    if token.revoked_at is not None or token.expires_at <= now:
+        raise _ended("the bearer token has ended")
+
+
+def _live(records: Iterable[GrantRecord], now: datetime) -> tuple[Grant, ...]:
+    return tuple(record.grant for record in records if record.state is GrantState.ACTIVE and record.until > now)
+
+
+def _ended(message: str) -> NotAuthenticated:
+    return NotAuthenticated(Finding("access.actor.ended", message, hint="ask the platform's administrator"))
