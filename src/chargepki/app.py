@@ -1,7 +1,7 @@
 """Where adapters, services and doors meet. `compose` joins the services over any ports; `node.py` runs them as a server."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from chargepki.api.services import ApiServices, Gateway, Limits
 from chargepki.core.access.model import Policy
@@ -13,7 +13,7 @@ from chargepki.ports import Ports
 from chargepki.services.access import Access
 from chargepki.services.actors import Actors
 from chargepki.services.admission import Admission
-from chargepki.services.approvals import Approvals, Executor
+from chargepki.services.approvals import Approvals, Executor, ResourceOf
 from chargepki.services.audit import AuditTrail
 from chargepki.services.authorities import Authorities, StatusUrls
 from chargepki.services.batches import Batches
@@ -22,6 +22,7 @@ from chargepki.services.crls import CrlPublisher
 from chargepki.services.grants import Grants
 from chargepki.services.inventory import Inventory
 from chargepki.services.issuance import Issuance
+from chargepki.services.keys import GuardedVault, Keys
 from chargepki.services.log import LogSettings, TransparencyLog
 from chargepki.services.machine_sign_in import MachineSignIn
 from chargepki.services.machines import Machines
@@ -48,7 +49,8 @@ class Settings:
     policy: Policy = DEVELOPMENT
     narrowings: Iterable[Narrowing] = ()
     status: StatusSettings = field(default_factory=StatusSettings)
-    log: LogSettings = LogSettings()
+    vault: str = "file"  # the kind of vault, for the register of keys
+    log: LogSettings = field(default_factory=LogSettings)
     openid: Mapping[str, OpenIdProvider] = field(default_factory=dict)
     sign_in_url: Callable[[str], str] = "/api/v1/sign-in/oidc/{}/callback".format  # a provider's redirect URI
 
@@ -68,6 +70,7 @@ class Services:
     grants: Grants
     inventory: Inventory
     issuance: Issuance
+    keys: Keys
     log: TransparencyLog
     machine_sign_in: MachineSignIn
     machines: Machines
@@ -85,6 +88,8 @@ class Services:
 
 def compose(ports: Ports, settings: Settings) -> Services:
     """The services over these ports. Nothing is started and nothing is read yet."""
+    vault = GuardedVault(ports.vault, ports.store, ports.clock, settings.vault)
+    ports = replace(ports, vault=vault)
     log = TransparencyLog(ports, settings.log)
     audit = AuditTrail(ports, settings.policy, log.settle)
     actors, parties, profiles = Actors(ports), Parties(ports, audit), Profiles(settings.narrowings)
@@ -95,6 +100,7 @@ def compose(ports: Ports, settings: Settings) -> Services:
     crls = CrlPublisher(ports, audit, authorities, settings.status.crl_lifetime)
     revocation = Revocation(ports, audit)
     batches, bulk_revocation = Batches(ports, audit, standing, access, actors, profiles), BulkRevocation(ports, audit)
+    keys = Keys(ports, audit, vault)
     sessions = Sessions(ports, audit, actors)
     sign_in = SignIn(ports, audit, sessions, ports.secrets)
     executors: Mapping[Permission, Executor] = {
@@ -102,16 +108,23 @@ def compose(ports: Ports, settings: Settings) -> Services:
         Permission.ACCESS_PARTY_WRITE: parties.carry_out,
         Permission.APPROVAL_STANDING_PROPOSE: standing.carry_out,
         Permission.CA_AUTHORITY_CREATE: authorities.carry_out,
+        Permission.CA_KEY_DESTROY: keys.carry_out,
+        Permission.CA_KEY_GENERATE: keys.carry_out,
         Permission.CERTIFICATE_ISSUE: issuance.carry_out,
         Permission.CERTIFICATE_REVOKE: revocation.carry_out,
         Permission.REGISTRATION_BATCH_CREATE: batches.carry_out,
         Permission.REVOCATION_BULK_PROPOSE: bulk_revocation.carry_out,
     }
+    resources: Mapping[Permission, ResourceOf] = {
+        Permission.APPROVAL_STANDING_PROPOSE: standing.resource_of,
+        Permission.REGISTRATION_BATCH_CREATE: batches.resource_of,
+        Permission.REVOCATION_BULK_PROPOSE: bulk_revocation.resource_of,
+    }
     return Services(
         access=access,
         actors=actors,
         admission=Admission(ports, audit, authorities),
-        approvals=Approvals(ports, audit, actors, executors),
+        approvals=Approvals(ports, audit, actors, executors, resources),
         audit=audit,
         authorities=authorities,
         batches=batches,
@@ -119,6 +132,7 @@ def compose(ports: Ports, settings: Settings) -> Services:
         grants=grants,
         inventory=Inventory(ports, audit, profiles, parties),
         issuance=issuance,
+        keys=keys,
         log=log,
         machine_sign_in=MachineSignIn(ports, audit, authorities, actors),
         machines=Machines(ports, audit, actors),

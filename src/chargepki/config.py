@@ -7,7 +7,7 @@ all is a working development platform. Secrets are never values here, only the n
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,11 +21,15 @@ from chargepki.adapters.keys.passphrase import passphrase_from_file
 from chargepki.adapters.keys.pkcs11.uri import parse_token_name
 from chargepki.adapters.listen.server import ListenerBounds
 from chargepki.adapters.oidc.provider import ProviderSettings
+from chargepki.adapters.witness.client import WitnessPeer
 from chargepki.api.services import Limits
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.profiles.model import Narrowing
 from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import ProfileId
+from chargepki.core.tlog.notes import VKEY_CHARACTERS_MAX, NoteKind, VerifierKey, parse_verifier_key
+from chargepki.core.tlog.policy import Policy as LogPolicy
+from chargepki.core.tlog.policy import Witness, policy_of
 from chargepki.errors import Finding, Refused
 from chargepki.protocols.ocpp.services import OcppSettings
 from chargepki.services.log import LogSettings
@@ -191,13 +195,61 @@ class StatusSection(_Section):
     http_max_age_seconds: int = Field(default=300, ge=0, le=86_400)
 
 
+class WitnessSection(_Section):
+    """Somebody who cosigns the log's checkpoints, and so makes a second history impossible. `key` is what `chargepki witness key` prints."""
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")
+    url: str = Field(max_length=512)
+    key: str = Field(max_length=VKEY_CHARACTERS_MAX)
+    ca_file: Path | None = None  # the witness's roots, instead of the system's
+
+    @field_validator("key")
+    @classmethod
+    def _is_a_cosigner(cls, key: str) -> str:
+        try:
+            kind = parse_verifier_key(key).kind
+        except Refused as refusal:
+            raise ValueError(refusal.findings[0].message) from refusal
+        if kind is NoteKind.ED25519:
+            raise ValueError("this is the key of a log; a witness's is what chargepki witness key prints")
+        return key
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        # What travels is public and signed, so plain HTTP betrays nothing; it only lets others keep the witness silent.
+        return _check_url(
+            url, urlsplit(url).scheme if urlsplit(url).scheme in ("http", "https") else "https", "a URL https://host[:port][/path]"
+        )
+
+
+ORIGIN: Final = r"^[\x21-\x2a\x2c-\x7e]+$"  # no blank and no "+": C2SP signed-note
+
+
 class LogSection(_Section):
-    """The log of every decision. `origin` is its name in every checkpoint; `interval_ms` the least time between two checkpoints."""
+    """The log of every decision. `origin` is its name in every checkpoint; `interval_ms` the least time between two checkpoints.
+
+    `quorum` of the witnesses have to cosign a checkpoint before others should believe it.
+    """
 
     directory: Path = Path("log")
-    origin: str = Field(default="chargepki.local/audit", min_length=1, max_length=128, pattern=r"^[\x21-\x2a\x2c-\x7e]+$")  # no "+", no blank
+    origin: str = Field(
+        default="chargepki.local/audit", min_length=1, max_length=128, pattern=r"^[\x21-\x2a\x2c-\x7e]+$"
+    )  # no "+", no blank
     interval_ms: int = Field(default=50, ge=1, le=10_000)
     may_begin_again: bool = False  # the log directory is lost: make it again from the database, this once
+    witness: tuple[WitnessSection, ...] = Field(default=(), max_length=15)  # what a note has room for, with two lines each
+    quorum: int = Field(default=0, ge=0, le=15)
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> "LogSection":
+        if self.quorum > len(self.witness):
+            raise ValueError(f"a quorum of {self.quorum} needs as many witnesses; there are {len(self.witness)}")
+        if len({w.name for w in self.witness}) < len(self.witness) or len({w.key for w in self.witness}) < len(self.witness):
+            raise ValueError("every witness has a name and a key of its own")
+        if any(w.name in ("none", "quorum") for w in self.witness):
+            raise ValueError('a policy means something else by "none" and "quorum"')
+        return self
 
 
 class OpenIdSection(_Section):
@@ -358,7 +410,19 @@ class Config:
 
     def log_settings(self) -> LogSettings:
         log = self.document.log
-        return LogSettings(log.origin, timedelta(milliseconds=log.interval_ms), may_begin_again=log.may_begin_again)
+        keys = tuple(peer.key for peer in self.witness_peers())
+        return LogSettings(log.origin, timedelta(milliseconds=log.interval_ms), witnesses=keys, may_begin_again=log.may_begin_again)
+
+    def witness_peers(self) -> tuple[WitnessPeer, ...]:
+        return tuple(
+            WitnessPeer(w.name, w.url, parse_verifier_key(w.key), self.resolve(w.ca_file) if w.ca_file else None)
+            for w in self.document.log.witness
+        )
+
+    def log_policy(self, log_keys: Sequence[VerifierKey]) -> LogPolicy:
+        """What others should check this log with: its keys, its witnesses, and how many of those it takes."""
+        witnesses = [Witness(peer.name, peer.key, peer.url) for peer in self.witness_peers()]
+        return policy_of(log_keys, witnesses, self.document.log.quorum)
 
     def openid_providers(self) -> dict[str, ProviderSettings]:
         """By name. `Broken` when a client secret's file cannot be read."""

@@ -1,6 +1,7 @@
 """One running node: its start, its four listeners, its chores, its stop."""
 
 import asyncio
+import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -17,10 +18,13 @@ from chargepki.adapters.entropy import SystemEntropy
 from chargepki.adapters.listen.server import Listener
 from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
 from chargepki.adapters.notify import LocalNotifier
+from chargepki.adapters.oidc.provider import Provider
 from chargepki.adapters.store import open_store
 from chargepki.adapters.telemetry.http import create_health_app
 from chargepki.adapters.telemetry.metrics import Check, Metrics, Reading
+from chargepki.adapters.tlog.copy import MEMORY_FILE, POLICY_FILE, FileMemory
 from chargepki.adapters.tlog.files import TileDirectory
+from chargepki.adapters.witness.client import Witnesses
 from chargepki.api.app import create_api
 from chargepki.app import Services, Settings, api_services, compose
 from chargepki.config import Config
@@ -32,6 +36,8 @@ from chargepki.core.profiles.authority import ROOT_MANUFACTURER, ROOT_OPERATOR
 from chargepki.core.profiles.backend import TLS_SERVER
 from chargepki.core.profiles.ocpp import CSMS_SERVER
 from chargepki.core.records import ProfileId
+from chargepki.core.tlog.policy import Policy as LogPolicy
+from chargepki.core.tlog.policy import format_policy
 from chargepki.errors import Broken, ChargePkiError
 from chargepki.ports import CertificateIssued, Event, Ports
 from chargepki.protocols.crl.server import crl_app, issuer_app
@@ -40,6 +46,7 @@ from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocsp.server import ocsp_app
 from chargepki.services.audit import Caller
 from chargepki.services.authorities import IssuerView, StatusUrls
+from chargepki.services.monitors import MEMORY_OCTETS_MAX, LogWatch, Monitor, MonitorReport, keep_watch
 from chargepki.services.server_certificates import ServerCertificate, ServerNames
 from chargepki.vaults import close_vault, open_keys
 
@@ -100,6 +107,12 @@ class _Start:
         ports.notifier.subscribe(self._on_event)
         self._status_url = config.server.public_status_url  # "" until the listener is bound
         self._ocpp_url = config.server.public_ocpp_url
+        self._witnesses = Witnesses(config.witness_peers(), ports.clock)
+        stack.push_async_callback(self._witnesses.close)
+        memory = FileMemory(config.data_dir / MEMORY_FILE, MEMORY_OCTETS_MAX)
+        expected = "" if config.pki.development else PRODUCTION.id
+        self._monitor = Monitor(ports.tiles, memory, self._log_policy, expected=expected, now=ports.clock.now)
+        self._api_url = config.document.sign_in.public_url
         names = ServerNames(tuple(config.server.hostnames), tuple(config.server.addresses))
         self._services = compose(
             ports,
@@ -110,7 +123,10 @@ class _Start:
                 DEVELOPMENT if config.pki.development else PRODUCTION,
                 config.narrowings(),
                 config.status_settings(),
+                config.keys.type,
                 config.log_settings(),
+                {name: Provider(settings, ports.clock) for name, settings in config.openid_providers().items()},
+                lambda name: f"{self._api_url}/api/v1/sign-in/oidc/{name}/callback",
             ),
         )
 
@@ -121,6 +137,7 @@ class _Start:
         status_url = f"http://{_spell(server.status_host)}:{status.port}"
         self._status_url = self._status_url or status_url
         # Before anything is signed: a store and a log that contradict each other stop the start here.
+        await self._services.keys.adopt()
         await self._services.log.start()
         is_new = await self._bootstrap()
         await self._report_interrupted(timedelta(0) if self._config.is_single_node else INTENT_GRACE)
@@ -130,6 +147,7 @@ class _Start:
         self._stack.push_async_callback(ocpp.gateway.stop)
         self._ocpp_url = self._ocpp_url or f"wss://{host}:{stations.port}/ocpp"
         api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
+        self._api_url = self._api_url or f"https://{host}:{api.port}"
         health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)
         endpoints = Endpoints(
             f"https://{host}:{api.port}", self._ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}"
@@ -137,7 +155,9 @@ class _Start:
         node = Node(self._config, self._services, endpoints, is_new)
         await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
-        self._in_background(self._services.log.run(), "log")
+        await asyncio.to_thread(_replace, self._config.log_directory() / POLICY_FILE, format_policy(self._log_policy()))
+        self._in_background(self._services.log.run(self._witnesses.ask if self._witnesses.states() else None), "log")
+        self._in_background(keep_watch(self._monitor, CHORES_SECONDS, _report_look), "monitor")
         self._in_background(self._services.status.run(), "status")
         self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
         self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
@@ -199,7 +219,12 @@ class _Start:
         )
 
     def _api_app(self, ocpp: OcppApp) -> Any:
-        return create_api(api_services(self._ports, self._services, ocpp.gateway, self._config.api_limits()))
+        services = api_services(self._ports, self._services, ocpp.gateway, self._config.api_limits())
+        watch = LogWatch(self._monitor, self._witnesses.states, self._log_policy)
+        return create_api(dataclasses.replace(services, log_watch=watch))
+
+    def _log_policy(self) -> LogPolicy:
+        return self._config.log_policy(self._services.log.verifier_keys())
 
     def _health_app(self, ocpp: OcppApp) -> Any:
         services = self._services
@@ -220,17 +245,36 @@ class _Start:
                 *(Reading("x509_crl_stale", {"authority": a.id}, float(a.is_stale)) for a in health.authorities),
             )
 
+        def read_log() -> Sequence[Reading]:
+            health, report = services.log.health(), self._monitor.report
+            found = () if report is None else [f for f in (*report.findings, *report.overdue) if f.is_error]
+            return (
+                Reading("pki_log_size", {}, health.size),
+                Reading("pki_log_cosigned_size", {}, health.cosigned),
+                *(Reading("pki_log_witness_size", {"witness": state.name}, state.size) for state in self._witnesses.states()),
+                Reading("pki_log_monitored_size", {}, 0 if report is None else report.size),
+                Reading("pki_log_monitor_findings", {}, len(found)),
+            )
+
+        async def check_log() -> None:
+            """Not ready when the log cannot go on, or is not the one that was seen before: nothing is signed then."""
+            if problem := services.log.health().problem:
+                raise Broken(problem)
+            if (report := self._monitor.report) is not None and (finding := report.contradiction) is not None:
+                raise Broken(f"{finding.code}: {finding.message}")
+
         async def check_status() -> None:
             for authority in services.status.health().authorities:
                 if authority.is_stale or authority.problem:
                     raise Broken(f"{authority.id}: {authority.problem or 'its CRL is stale'}")
 
-        metrics = Metrics((read_stations, read_status))
+        metrics = Metrics((read_stations, read_status, read_log))
         self._ports.notifier.subscribe(metrics.observe)
         return create_health_app(
             metrics,
             (
                 Check("store", self._ports.store.ping),
+                Check("log", check_log),
                 Check("status", check_status),
                 Check("background", self._check_background),
             ),
@@ -243,13 +287,15 @@ class _Start:
         return LiveTls(identities, client_auth=ClientAuth.OPTIONAL, client_anchors=await self._station_anchors())
 
     async def _api_tls(self) -> LiveTls:
-        return LiveTls(await self._identities(TLS_SERVER, API_KEYS), client_auth=ClientAuth.NONE)
+        """Machines may show a certificate of ours; who shows none brings a token."""
+        identities = await self._identities(TLS_SERVER, API_KEYS)
+        return LiveTls(identities, client_auth=ClientAuth.OPTIONAL, client_anchors=await self._station_anchors())
 
     async def _identities(self, profile: ProfileId, specs: Sequence[KeySpec]) -> list[ServerIdentity]:
         return [_identity(await self._services.server_certificates.ensure(profile, spec)) for spec in specs]
 
     async def _station_anchors(self) -> list[bytes]:
-        """Roots and sub-CAs of operators: a station may send its leaf alone."""
+        """Roots and sub-CAs of operators: a station or a backend may send its leaf alone."""
         views = await self._services.authorities.views()
         return [view.certificate_der for view in views if view.authority.profile.endswith("/operator")]
 
@@ -264,7 +310,7 @@ class _Start:
             try:
                 await asyncio.to_thread(_write_trust, self._config.data_dir, await self._services.authorities.views())
                 ocpp_tls.reload(await self._identities(CSMS_SERVER, OCPP_KEYS), client_anchors=await self._station_anchors())
-                api_tls.reload(await self._identities(TLS_SERVER, API_KEYS))
+                api_tls.reload(await self._identities(TLS_SERVER, API_KEYS), client_anchors=await self._station_anchors())
                 await self._report_interrupted(INTENT_GRACE)
                 await self._services.approvals.carry_out_due()
             except ChargePkiError as error:
@@ -341,6 +387,15 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(descriptor)  # what is committed next would otherwise outlive it in a power cut
+
+
+def _report_look(outcome: MonitorReport | Broken) -> None:
+    """What the monitor finds stays in its report; new or not, each minute says that it is there."""
+    if isinstance(outcome, Broken):
+        _log.error("the monitor could not look at the log", error=str(outcome))
+    elif not outcome.is_clean:
+        worst = [finding for finding in (*outcome.findings, *outcome.overdue) if finding.is_error]
+        _log.critical("the log does not follow its rules", findings=len(worst), first=f"{worst[0].code}: {worst[0].message}")
 
 
 def _report_end(task: "asyncio.Task[None]") -> None:

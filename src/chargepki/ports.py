@@ -279,6 +279,8 @@ class UseEnrolmentToken:
 
 @dataclass(frozen=True, slots=True)
 class AddApiToken:
+    """`Conflict` when its parent is revoked, does not exist, or was narrowed from others eight times over."""
+
     token: ApiToken
 
 
@@ -292,7 +294,7 @@ class RevokeApiToken:
 
 @dataclass(frozen=True, slots=True)
 class EndTokens:
-    """Revokes every token of this holder, and those narrowed from them. Touching none is fine."""
+    """Revokes every token of this holder, and those narrowed from them. Touching none is fine. What the same commit adds stays."""
 
     holder: str
     at: datetime
@@ -383,7 +385,7 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """Ends every session of a person. Touching none is fine."""
+    """Ends every session of a person. Touching none is fine. What the same commit adds stays."""
 
     person: PersonId
     at: datetime
@@ -401,7 +403,10 @@ class UpdateProposal:
 
 @dataclass(frozen=True, slots=True)
 class AddVote:
-    """`Conflict` when the proposal is not open, its digest is another, or this person has voted on it."""
+    """`Conflict` when the proposal is not open, its digest is another, or this person has voted on it.
+
+    Counts the proposal's version up: an update by somebody who had not seen the vote conflicts.
+    """
 
     vote: VoteRecord
 

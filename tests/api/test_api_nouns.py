@@ -72,18 +72,18 @@ async def test_token_lists_never_show_secrets(platform: Platform):
 async def test_nobody_hands_out_more_than_they_hold(platform: Platform):
     maker = (await platform.http.post("/tokens", json={"name": "maker", "scopes": ["access:token:create"]})).json()["secret"]
     async with platform.speaking_as(maker) as http:
-        answer = await http.post("/tokens", json={"name": "more", "scopes": ["*:*:*"]})
+        answer = await http.post("/tokens", json={"name": "more", "scopes": ["certificate:object:read"]})
+        least = await http.post("/tokens", json={"name": "as much", "scopes": ["*:*:*"]})
     assert answer.status_code == 403
+    assert [grant["narrowed_to"] for grant in least.json()["token"]["grants"]] == [["access:token:create"]]
 
 
 async def test_a_caller_can_ask_who_it_is(platform: Platform):
     [token] = (await platform.bench.services.access.list_tokens(ADMIN)).items
-    assert (await platform.http.get("/whoami")).json() == {
-        "actor": f"token:tests/{token.id}",
-        "kind": "machine",
-        "role": "operator",
-        "scopes": ["*:*:*"],
-    }
+    identity = (await platform.http.get("/whoami")).json()
+    assert (identity["actor"], identity["kind"], identity["assurance"]) == (f"token:tests/{token.id}", "machine", "token")
+    assert [grant["role"] for grant in identity["grants"]] == ["developer"]
+    assert "certificate:request:create" in identity["permissions"]
 
 
 async def test_profiles_say_what_they_allow_and_why(platform: Platform):

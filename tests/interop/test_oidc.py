@@ -23,7 +23,7 @@ from chargepki.client.client import Client
 from chargepki.client.sign_in import DeviceStart
 from chargepki.core.access.model import Assurance
 from chargepki.core.records import PersonId
-from chargepki.errors import NotAuthenticated
+from chargepki.errors import Conflict, NotAuthenticated
 from chargepki.services.authorities import StatusUrls
 from chargepki.services.server_certificates import ServerNames
 from chargepki.services.sessions import STEPPED_UP
@@ -127,6 +127,10 @@ async def test_somebody_unknown_is_refused_with_what_to_do_and_comes_in_once_lin
     assert SESSION not in stage.browser.cookies
 
     await stage.services.openid.link_identity(ADMIN, PersonId("anna"), issuer=stage.issuer, subject="anna-at-idp")
+    with pytest.raises(Conflict):
+        await stage.services.openid.link_identity(ADMIN, person, issuer=stage.issuer, subject="anna-at-idp")
+    for entry in (await stage.services.audit.list(ADMIN, limit=100)).items:
+        assert b"anna" not in entry.body, "the log names nobody"
     page = await stage.sign_in()
     assert page.status_code == 200, page.text
     cookie = next(line for line in page.headers.get_list("set-cookie") if line.startswith(SESSION))

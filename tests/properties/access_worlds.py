@@ -97,6 +97,7 @@ resources = st.builds(
     count=st.sampled_from((1, 1, 0, 2, 100, 101)),
     role=st.sampled_from(("", Role.CA_OFFICER, Role.REQUESTER)),
     subject=st.sampled_from(("", "", "per_0")),
+    is_own=st.sampled_from((False, False, False, True)),
 )
 
 

@@ -211,7 +211,7 @@ async def test_a_key_whose_certificate_was_superseded_may_be_certified_again(ben
 
 async def test_a_deployment_that_limits_host_names_hands_out_no_addresses(bench: Workbench) -> None:
     profiles = Profiles([Narrowing(SERVER, host_suffixes=frozenset({"example.org"}))])
-    registration = Registration(bench.ports, "demo-cpo")
+    registration = Registration(bench.ports, bench.services.audit, bench.services.parties, "demo-cpo")
     order = CertificateOrder(SERVER, host="csms.example.org", alt_hosts=("192.0.2.99",))
     with pytest.raises(Refused) as refusal:
         await registration.grant(ADMIN, order, profiles.get(SERVER))

@@ -20,18 +20,22 @@ from chargepki.adapters.listen.server import Listener
 from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
 from chargepki.api.app import create_api
 from chargepki.app import api_services
+from chargepki.client.client import Client
+from chargepki.core import totp
 from chargepki.core.access.model import Role
+from chargepki.core.access.policy import PRODUCTION
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.pem import encode_pem
 from chargepki.core.profiles.backend import TLS_SERVER
-from chargepki.core.records import Certificate, MachineId, MachineState, ProfileId
+from chargepki.core.records import Certificate, MachineId, MachineState, PersonId, ProfileId
 from chargepki.core.revocation import RevocationReason
 from chargepki.core.tls_peer import EXTENSION, TlsPeer
-from chargepki.ports import UpdateMachine
+from chargepki.errors import NeedsStepUp
+from chargepki.ports import AddSession, UpdateAccount, UpdateMachine
 from chargepki.services.audit import Caller
 from chargepki.services.orders import CertificateOrder
 from chargepki.services.password_checks import PasswordChecks
-from chargepki.services.sessions import signing_in
+from chargepki.services.sessions import STEPPED_UP, signing_in
 from chargepki.services.sign_in import ANSWER_SECONDS_MIN
 from chargepki.testing.workbench import ADMIN, Workbench, open_workbench
 
@@ -142,6 +146,37 @@ async def test_a_stolen_session_is_asked_for_the_factor_the_thief_lacks(door: Do
             assert refused.status_code in (401, 422)
         assert (await http.put(f"{API}/account/password", json={**body, "password": "guess guess guess"})).status_code == 401
         assert (await http.post(f"{API}/account/step-up", json={"code": "123456"})).status_code == 422
+
+
+@pytest.mark.clause("RFC 9470 3")
+async def test_a_privileged_act_in_production_asks_for_a_fresh_factor_and_goes_on_with_it(tmp_path: Path) -> None:
+    async with open_workbench(tmp_path, policy=PRODUCTION, has_authorities=False) as bench:
+        key = b"k" * totp.SECRET_OCTETS
+        carla = await bench.person("carla", Role.ADMINISTRATOR)
+        id = PersonId(carla.actor.person)
+        account = await bench.ports.store.get_account(id)
+        await bench.ports.store.commit(UpdateAccount(replace(account, totp_sealed=bench.ports.secrets.seal(key, f"totp:{id}"))))
+        new = bench.services.sessions.plan(await bench.ports.store.get_person(id), method="local", client="", stepped_up_at=None)
+        await bench.ports.store.commit(AddSession(new.session))
+
+        transport = httpx.ASGITransport(create_api(api_services(bench.ports, bench.services)), client=("192.0.2.7", 4711))
+        async with Client(URL, new.secret, transport=transport) as client:
+            assert [person.username async for person in client.people.list()] == ["carla"], "whoever reads needs no second factor"
+            with pytest.raises(NeedsStepUp):
+                await client.people.invite(username="dora")
+            asked: list[str] = []
+
+            def answer() -> str:
+                asked.append("code")
+                return totp.code_at(key, totp.step_of(bench.clock.now()))
+
+            client.ask_step_up(answer)
+            await client.people.invite(username="dora")
+            await client.people.invite(username="emil")
+            assert asked == ["code"], "once in a quarter of an hour"
+            bench.clock.advance(STEPPED_UP)
+            await client.people.invite(username="fritz")
+            assert len(asked) == 2
 
 
 async def test_an_ended_session_is_nobody(door: Door) -> None:

@@ -16,6 +16,7 @@ from chargepki.api import (
     grants,
     inspections,
     intents,
+    log,
     machines,
     openapi,
     parties,
@@ -59,6 +60,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     user_sessions.router,
     audit_entries.router,
     intents.router,
+    log.router,
 )
 
 

@@ -274,7 +274,7 @@ def _order_of(body: CertificateOrderBody, visit: Visit) -> CertificateOrder:
         issuer=None if body.issuer is None else AuthorityId(body.issuer),
         validity_days=body.validity_days,
         enrolment_token=visit.enrolment_token,
-        machine=MachineId(body.machine),
+        machine=MachineId(body.machine) if body.machine else None,
     )
 
 

@@ -16,6 +16,7 @@ from chargepki.services.audit import Caller
 
 DOOR: Final = "api"
 ENROLMENT_PREFIX: Final = "cpet_"
+LONG_BODIES: Final = frozenset({"/api/v1/inspections", "/api/v1/bulk-revocations", "/api/v1/bulk-revocations/previews"})
 PUBLIC_PATHS: Final = frozenset({"/api/v1/openapi.json"})
 _ANSWER_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -61,7 +62,7 @@ class Edge:
 
     def _limit(self, path: str) -> int:
         limits = self._services.limits
-        return limits.inspection_octets if path == "/api/v1/inspections" else limits.body_octets
+        return limits.inspection_octets if path in LONG_BODIES else limits.body_octets
 
 
 async def _read_body(scope: Scope, headers: Headers, receive: Receive, limit: int) -> bytes:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chargepki.api.problems import StillRunning
 from chargepki.api.services import ApiServices
 from chargepki.api.visit import SCOPE_KEY, SHOWN_ONCE_KEY, Visit
+from chargepki.api.who_is_asking import is_for_strangers
 from chargepki.core.records import IdempotentAnswer
 from chargepki.errors import Broken, Conflict, Finding, Refused
 from chargepki.ports import ClaimIdempotencyKey, DropIdempotencyKey, KeepIdempotentAnswer
@@ -35,7 +36,8 @@ class Idempotency:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or SCOPE_KEY not in scope:
+        is_ours = scope["type"] == "http" and scope["method"] == "POST" and SCOPE_KEY in scope
+        if not is_ours or is_for_strangers(scope["path"]):  # nothing is kept for people nobody knows, least of all their secrets
             await self._app(scope, receive, send)
             return
         key = Headers(scope=scope).get("idempotency-key")

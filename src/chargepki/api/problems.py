@@ -63,7 +63,7 @@ class FindingView(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `findings` lists everything that was wrong, at once; `proposal` and `missing` say who has to agree first (202)."""
+    """RFC 9457. `findings` lists everything that was wrong, at once."""
 
     type: str
     title: str
@@ -72,8 +72,13 @@ class Problem(BaseModel):
     instance: str
     request_id: str
     findings: list[FindingView]
-    proposal: str = ""
-    missing: list[str] = []
+
+
+class Waiting(Problem):
+    """Nothing was done yet (202): `missing` have to agree to `proposal` first."""
+
+    proposal: str
+    missing: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,7 @@ def problem_response(error: ChargePkiError, *, instance: str, request_id: str) -
     findings = error.findings if isinstance(error, Refused) else (_breakdown(error),)
     if isinstance(error, Broken):
         _log.error("request broken", request_id=request_id, path=instance, error=str(error))
-    waiting = (error.proposal, error.missing) if isinstance(error, NeedsVotes) else ("", ())
-    return _render(kind, findings, instance, request_id, headers, waiting)
+    return _render(kind, findings, instance, request_id, headers, waits=error if isinstance(error, NeedsVotes) else None)
 
 
 def _breakdown(error: ChargePkiError) -> Finding:
@@ -145,7 +149,7 @@ def _render(
     instance: str,
     request_id: str,
     headers: Mapping[str, str],
-    waiting: tuple[str, tuple[str, ...]] = ("", ()),
+    waits: NeedsVotes | None = None,
 ) -> Response:
     body = Problem(
         type=f"urn:chargepki:problem:{kind.slug}",
@@ -155,9 +159,9 @@ def _render(
         instance=instance,
         request_id=request_id,
         findings=show_findings(findings),
-        proposal=waiting[0],
-        missing=list(waiting[1]),
     )
+    if waits is not None:
+        body = Waiting(**dict(body), proposal=waits.proposal, missing=list(waits.missing))
     return Response(body.model_dump_json(), kind.status, dict(headers), MEDIA_TYPE)
 
 

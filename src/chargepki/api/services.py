@@ -20,6 +20,7 @@ from chargepki.services.issuance import Issuance
 from chargepki.services.log import TransparencyLog
 from chargepki.services.machine_sign_in import MachineSignIn
 from chargepki.services.machines import Machines
+from chargepki.services.monitors import LogWatch
 from chargepki.services.openid import OpenId
 from chargepki.services.parties import Parties
 from chargepki.services.people import People
@@ -101,3 +102,4 @@ class ApiServices:
     status: Status
     gateway: Gateway | None = None  # None: no station endpoint in this process
     limits: Limits = field(default_factory=Limits)
+    log_watch: LogWatch | None = None  # None: no monitor and no witnesses in this process

@@ -37,6 +37,8 @@ class Certificate:
     profile: str
     subject: str
     station: str | None
+    party: str
+    standing: str | None
     state: str
     not_before: datetime
     not_after: datetime

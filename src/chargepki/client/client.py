@@ -14,6 +14,7 @@ from chargepki.client.certificates import Certificates
 from chargepki.client.checks import CsrChecks
 from chargepki.client.connection import Connection
 from chargepki.client.governance import Grants, Machines, Parties, People
+from chargepki.client.log import Log
 from chargepki.client.sign_in import Account, SignIn, SteppingUpTransport, UserSessions
 from chargepki.client.stations import Stations
 
@@ -42,6 +43,7 @@ class Client:
         self.tokens = Tokens(self._transport)
         self.audit_entries = AuditEntries(self._transport)
         self.intents = Intents(self._transport)
+        self.log = Log(self._transport)
         self.sign_in = SignIn(self._transport)
         self.account = Account(self._transport)
         self.user_sessions = UserSessions(self._transport)

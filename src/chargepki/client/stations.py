@@ -28,6 +28,7 @@ class Station:
     created_at: datetime
     last_seen: datetime | None
     version: int
+    party: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,8 @@ class Access:
 
     async def create_token(self, caller: Caller, order: TokenOrder) -> tuple[ApiToken, str]:
         """A new token for the caller, and its secret, which is shown this once. It can never do more than the caller, nor longer."""
-        act = caller.act(
-            Permission.ACCESS_TOKEN_CREATE, f"token:{order.name}", resource=own_resource(caller.actor), scopes=" ".join(sorted(order.scopes))
-        )
+        resource, scopes = own_resource(caller.actor), " ".join(sorted(order.scopes))
+        act = caller.act(Permission.ACCESS_TOKEN_CREATE, f"token:{order.name}", resource=resource, scopes=scopes)
         async with self._audit.act(act) as opened:
             refuse_errors(_find_token_faults(order))
             holder, parent = await self._holder_of(caller.actor)
@@ -219,7 +218,7 @@ def own_resource(actor: Actor) -> Resource:
 
 def _party_of(grants: tuple[Grant, ...]) -> PartyId:
     """The one party these grants are bounded by; the platform's where they are not."""
-    parties = {party for grant in grants for party in grant.scope.parties or {""}}
+    parties = {party for grant in grants if grant.role is not Role.SELF for party in grant.scope.parties or {""}}
     return PartyId(min(parties, default="")) if len(parties) == 1 else PLATFORM_PARTY
 
 

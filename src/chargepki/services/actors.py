@@ -46,7 +46,9 @@ class Actors:
             whole = await self.of_machine(MachineId(holder))
         held = {grant.id: grant for grant in whole.grants}
         grants = tuple(narrowed for grant in token.grants if grant.id in held for narrowed in self._narrow(held[grant.id], grant))
-        return replace(whole, id=f"token:{token.name}/{token.id}", grants=grants)  # names may repeat, ids never
+        # What the token leaves out still conflicts: nobody gets rid of a role by not using it.
+        others = frozenset(grant.role for grant in whole.grants if grant.role is not Role.SELF)
+        return replace(whole, id=f"token:{token.name}/{token.id}", grants=grants, other_roles=others)  # names may repeat, ids never
 
     async def reload(self, actor_id: str, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
         """Who a recorded actor is now, with `assurance` as it was proved then."""
@@ -71,7 +73,8 @@ class Actors:
 
     def _narrow(self, held: Grant, to: Grant) -> tuple[Grant, ...]:
         until = to.until or held.until
-        assert until is not None, "a stored grant ends"
+        if until is None:  # what everybody holds about their own account is no token's to carry
+            return ()
         return narrow_grants((held,), patterns=to.narrowed_to, scope=to.scope, until=until, now=self._now())
 
     async def _grants(self, holder: str) -> tuple[GrantRecord, ...]:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from chargepki.core import canonical_json
 from chargepki.core.access.decide import decide, find_rule, held_permissions, visible_parties
-from chargepki.core.access.encode import encode_resource
 from chargepki.core.access.model import (
     EVERYBODY,
     NO_BALLOT,
@@ -27,6 +25,7 @@ from chargepki.core.access.model import (
 from chargepki.core.access.permissions import Permission
 from chargepki.core.audit import NO_EFFECT, SALT_OCTETS, Act, Effect, Judgement, assemble_entry
 from chargepki.core.canonical_json import JsonValue
+from chargepki.core.proposals import Content, assemble_payload
 from chargepki.core.rates import RateWindow
 from chargepki.core.records import AuditEntry, AuditId, Outcome, Page, PartyId, Proposal, ProposalId
 from chargepki.errors import Broken, Conflict, Finding, NeedsStepUp, NeedsVotes, NotAuthorised, NotFound, Refused
@@ -37,6 +36,8 @@ REFUSALS_PER_ADDRESS_MAX: Final = 60
 REFUSALS_OF_STRANGERS_MAX: Final = 300
 ADDRESSES_MAX: Final = 10_000
 PAYLOAD_OCTETS_MAX: Final = 256 * 1024  # of a proposal: five thousand certificates to revoke
+
+_OUT_OF_REACH: Final = "access.scope."  # reasons of `decide` that speak of the object, not of who asks
 
 Barrier = Callable[[], Awaitable[None]]
 
@@ -100,14 +101,18 @@ class OpenAct:
     @property
     def via(self) -> str:
         """What allowed it: the grant, and whoever stood in for a second voice."""
-        assert self.judgement is not None and isinstance(self.judgement.decision, Allow)
-        return self.judgement.decision.via
+        return self._allowed.via
 
     @property
     def standing(self) -> str:
         """The standing approval that stood in for others; "" where none did."""
-        assert self.judgement is not None and isinstance(self.judgement.decision, Allow)
-        return self.judgement.decision.standing
+        return self._allowed.standing
+
+    @property
+    def _allowed(self) -> Allow:
+        decision = None if self.judgement is None else self.judgement.decision
+        assert isinstance(decision, Allow), "only an act that was allowed goes on"
+        return decision
 
     def check(self, resource: Resource, *, ballot: Ballot = NO_BALLOT, order: Order | None = None) -> None:
         """Decides about `resource`. Raises `NotAuthorised`, or what becomes `NeedsVotes` when others have to agree."""
@@ -232,11 +237,20 @@ class AuditTrail:
             self.check(caller, permission)  # says why
         return None if parties is None else frozenset(PartyId(party) for party in parties)
 
-    def check_visible(self, caller: Caller, permission: Permission, party: PartyId, not_found: NotFound) -> None:
-        """An object of a party whose objects the caller may not see does not exist for them."""
-        parties = self.parties_of(caller, permission)
-        if parties is not None and party not in parties and party != EVERYBODY:
-            raise not_found
+    def check_visible(self, caller: Caller, permission: Permission, resource: Resource, not_found: NotFound) -> None:
+        """An object that no grant of the caller reaches does not exist for them. Whether others have to agree is asked later."""
+        act = caller.act(permission, "")
+        match judge(act, replace(resource, spaces=None), self._ports, self.policy, NO_BALLOT).decision:
+            case Deny() as denied if any(code.startswith(_OUT_OF_REACH) for code, _ in denied.reasons):
+                raise not_found
+            case Deny() as denied:
+                raise not_authorised(denied, act)
+
+    def check_held(self, caller: Caller, permission: Permission) -> None:
+        """Before an object is looked up: who holds the permission nowhere is told so, whether there is such an object or not."""
+        if permission not in held_permissions(caller.actor, self._ports.clock.now(), self.policy):
+            self.check(caller, permission)
+            raise NotAuthorised(Finding("access.permission.missing", f"{caller.actor.id} does not hold {permission}"))
 
     async def list(
         self, caller: Caller, *, actor: str = "", action: str = "", object: str = "", outcome: str = "", cursor: str = "", limit: int = 50
@@ -262,7 +276,7 @@ class AuditTrail:
     async def _propose(self, opened: OpenAct, waits: _Waits) -> Refused:
         """Puts the proposal on record; the error tells who is missing."""
         finding = _needs_others(waits.needs)
-        if waits.order is None:
+        if waits.order is None or waits.judgement.ballot.digest:  # carrying out a proposal never makes another one
             await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, finding)))
             return NotAuthorised(finding)
         try:
@@ -272,11 +286,12 @@ class AuditTrail:
             return refusal
         opened.effect = Effect({"proposal": proposal.id, "digest": proposal.digest.hex(), "rule": proposal.rule})
         await self._ports.store.commit(AddProposal(proposal), opened.ended(Outcome.PENDING, (*opened.findings, finding)))
+        finding = replace(finding, hint=f"others: chargepki approval approve {proposal.id} --digest sha256:{proposal.digest.hex()}")
         return NeedsVotes(finding, proposal=proposal.id, missing=tuple(map(describe_seat, waits.needs.missing)))
 
     def _proposal(self, act: Act, waits: _Waits, order: Order) -> Proposal:
         now = self._ports.clock.now()
-        payload = assemble_payload(act.action, act.object, order, waits.judgement.resource)
+        payload = assemble_payload(Content(act.action, act.object, order.content, waits.judgement.resource))
         rule = find_rule(act.action, waits.judgement.resource, self.policy)
         assert rule is not None, "only a rule asks for others"
         return Proposal(
@@ -305,17 +320,6 @@ def judge(act: Act, resource: Resource, ports: Ports, policy: Policy, ballot: Ba
     return Judgement(decide(act.actor, act.action, resource, now, policy, ballot), resource, policy.id, now, ballot)
 
 
-def assemble_payload(action: Permission, object: str, order: Order, resource: Resource) -> bytes:
-    """The exact bytes that voters bind: canonical JSON of what would be done to what."""
-    payload = canonical_json.encode(
-        {"v": 1, "action": action, "object": object, "order": order.content, "resource": encode_resource(resource)}
-    )
-    if len(payload) > PAYLOAD_OCTETS_MAX:
-        message = f"the proposal has {len(payload)} octets, more than {PAYLOAD_OCTETS_MAX}"
-        raise Refused.because("approval.payload.too_large", message, hint="divide it into several")
-    return payload
-
-
 def not_authorised(denied: Deny, act: Act) -> Refused:
     hint = f"needed: {act.action}; chargepki whoami shows what you hold"
     findings = [Finding(code, message, hint=hint) for code, message in denied.reasons]
@@ -326,7 +330,8 @@ def not_authorised(denied: Deny, act: Act) -> Refused:
 
 def describe_seat(seat: Seat) -> str:
     """For people: "2 who hold ca:certificate:approve"."""
-    return f"{seat.count} who hold{'s' if seat.count == 1 else ''} {seat.permission}"
+    offices = f" as {' or '.join(sorted(seat.roles))}" if seat.roles else ""
+    return f"{seat.count} who hold{'s' if seat.count == 1 else ''} {seat.permission}{offices}"
 
 
 def _needs_others(needs: NeedsApproval) -> Finding:

@@ -11,8 +11,8 @@ from chargepki.core.access.permissions import Permission
 from chargepki.core.algorithms import PublicKey
 from chargepki.core.audit import Effect
 from chargepki.core.crl import CrlPlan, EntryList, assemble_crl, check_crl, plan_crl
-from chargepki.core.records import AuthorityId, Crl
-from chargepki.errors import Conflict
+from chargepki.core.records import AuthorityId, AuthorityState, Crl
+from chargepki.errors import Conflict, Finding, NotFound, Refused
 from chargepki.ports import AddCrl, Ports, SigningOrder, SigningPurpose
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities, IssuerView
@@ -28,26 +28,40 @@ class CrlPublisher:
     def __init__(self, ports: Ports, audit: AuditTrail, authorities: Authorities, lifetime: timedelta) -> None:
         self._ports, self._audit, self._authorities, self._lifetime = ports, audit, authorities, lifetime
         self._current: dict[AuthorityId, Crl] = {}
+        self._seen: dict[AuthorityId, Crl] = {}  # of authorities whose key is elsewhere: another process carries the next one in
         self._locks: defaultdict[AuthorityId, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def known(self) -> tuple[Crl, ...]:
         """The newest CRL of each authority, as far as this process has seen one."""
-        return tuple(self._current.values())
+        return (*self._current.values(), *self._seen.values())
 
     async def current(self, id: AuthorityId) -> Crl:
         """The newest CRL; the very first one is made on the spot. Raises `NotFound` for an unknown authority, or `Broken`."""
         if (crl := self._current.get(id)) is not None:
             return crl
         view = await self._authorities.view(id)
+        if view.authority.state is AuthorityState.OFFLINE:
+            return await self.carried_in(id)
         async with self._locks[id]:
             if id not in self._current:
                 stored = await self._ports.store.lookup_latest_crl(id)
                 self._current[id] = stored or await self._publish(view, PLATFORM)
         return self._current[id]
 
+    async def carried_in(self, id: AuthorityId) -> Crl:
+        """The newest CRL that was carried in of an authority whose key is elsewhere. `NotFound` before the first."""
+        stored = await self._ports.store.lookup_latest_crl(id)
+        if stored is None:
+            raise NotFound(Finding("crl.not_carried_in", f"no CRL of {id} was carried in", hint="hold a ceremony of kind import-crl"))
+        self._seen[id] = stored
+        return stored
+
     async def publish(self, id: AuthorityId, caller: Caller = PLATFORM) -> Crl:
         """A fresh CRL of everything revoked when it began. Its number is the last one plus one, whoever else publishes."""
         view = await self._authorities.view(id)
+        if view.authority.state is AuthorityState.OFFLINE:
+            hint = "hold a ceremony of kind crl where the key is, then one of kind import-crl here"
+            raise Refused.because("authority.offline", f"the key of {id} is not here", path="authority", hint=hint)
         async with self._locks[id]:
             crl = self._current[id] = await self._publish(view, caller)
         return crl

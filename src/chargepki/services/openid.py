@@ -22,7 +22,7 @@ from chargepki.core.lockout import clear_failures
 from chargepki.core.rates import RateWindow
 from chargepki.core.records import ExternalIdentity, Person, PersonId, PersonState, Session, SessionId
 from chargepki.core.secret_text import new_secret
-from chargepki.errors import Broken, Finding, NotAuthenticated, NotFound, Refused, TooMany
+from chargepki.errors import Broken, Conflict, Finding, NotAuthenticated, NotFound, Refused, TooMany
 from chargepki.ports import AddExternalIdentity, AddSession, Change, Ports, SecretBox, TouchSession, UpdateAccount
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.holders import find_person
@@ -212,7 +212,10 @@ class OpenId:
             if person.state is PersonState.OFFBOARDED:
                 raise Refused.because("person.state", f"{id} has left", path="person")
             identity = ExternalIdentity(issuer, subject, id, self._ports.clock.now())
-            await self._ports.store.commit(AddExternalIdentity(identity), *activate(person), opened.done())
+            try:
+                await self._ports.store.commit(AddExternalIdentity(identity), *activate(person), opened.done())
+            except Conflict:
+                raise _taken() from None
             return identity
 
     async def start_device(self, caller: Caller, provider: str, *, invitation: str = "") -> DeviceStart:
@@ -258,7 +261,10 @@ class OpenId:
             new = self._sessions.plan(
                 person, method=f"oidc:{identity.issuer}", client=client_of(caller, agent), stepped_up_at=self._proved_at(identity)
             )
-            await self._ports.store.commit(*linked, AddSession(new.session), opened.done())
+            try:
+                await self._ports.store.commit(*linked, AddSession(new.session), opened.done())
+            except Conflict:
+                raise _taken() from None
             return new
 
     async def _step_up(self, caller: Caller, flow: _Flow, identity: Identity) -> Session:
@@ -331,6 +337,13 @@ def _act(caller: Caller, person: Person | None, event: str, identity: Identity) 
         subject=id or "",
         event=event,
         method=f"oidc:{identity.issuer}",
+    )
+
+
+def _taken() -> Conflict:
+    """In our words: what the store says of it names the subject, and the refusal goes into the log."""
+    return Conflict(
+        Finding("sign_in.identity.taken", "this identity was linked already, or the person was changed meanwhile", hint="look again")
     )
 
 

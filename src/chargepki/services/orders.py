@@ -26,7 +26,7 @@ class CertificateOrder:
     issuer: AuthorityId | None = None  # None: the newest active one that may issue the profile
     validity_days: int | None = None
     enrolment_token: str = ""  # consumed by this order
-    machine: MachineId = MachineId("")  # the machine that will sign in with it
+    machine: MachineId | None = None  # the machine that will sign in with it
 
 
 def encode_order(order: CertificateOrder) -> dict[str, JsonValue]:
@@ -66,7 +66,7 @@ def decode_order(content: Mapping[str, JsonValue]) -> CertificateOrder:
         common_name=text("common_name"),
         issuer=AuthorityId(text("issuer")) if text("issuer") else None,
         validity_days=days if isinstance(days, int) else None,
-        machine=MachineId(text("machine")),
+        machine=MachineId(text("machine")) if text("machine") else None,
     )
 
 

@@ -177,8 +177,10 @@ class Registration:
 
     async def _grant_machine(self, caller: Caller, order: CertificateOrder) -> Grant:
         """A backend's own client certificate: with it, it signs in here."""
+        assert order.machine is not None, "the caller looked"
         machine = await self._ports.store.get_machine(order.machine)
-        missing = NotFound(Finding("machine.unknown", f"there is no machine {order.machine}", path="machine", hint="chargepki machine list"))
+        said = f"there is no machine {order.machine}"
+        missing = NotFound(Finding("machine.unknown", said, path="machine", hint="chargepki machine list"))
         self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, machine.party, missing)
         if machine.state is not MachineState.ACTIVE:
             raise NotAuthorised(Finding("registration.machine.state", f"{machine.name} is {machine.state}", path="machine"))

@@ -51,8 +51,9 @@ class SigningJob:
 async def issue_certificate(ports: Ports, opened: OpenAct, job: SigningJob) -> Certificate:
     """The certificate, committed with its audit entry.
 
-    Nothing is signed before the intent stands in a durable checkpoint of the log (`LogUnavailable` otherwise). A crash between the two commits leaves an intent without a certificate, which the next start reports; it never leaves a
-    certificate that nobody can account for. Raises `Conflict` before anything is signed, `Broken` after.
+    Nothing is signed before the intent stands in a durable checkpoint of the log (`LogUnavailable` otherwise). A crash between the two
+    commits leaves an intent without a certificate, which the next start reports; it never leaves a certificate that nobody can account
+    for. Raises `Conflict` before anything is signed, `Broken` after.
     """
     plan, actor, now = job.plan.plan, opened.act.actor.id, ports.clock.now()
     spki_sha256 = hashlib.sha256(job.spki).digest()
@@ -68,7 +69,8 @@ async def issue_certificate(ports: Ports, opened: OpenAct, job: SigningJob) -> C
         job.station,
     )
     opened.findings = (*opened.findings, *job.plan.findings)
-    entry = opened.intent(intent=intent.id, tbs_sha256=intent.tbs_sha256.hex(), serial=f"{plan.serial:x}", issuer=plan.issuer, **job.decision)
+    facts = {"intent": intent.id, "tbs_sha256": intent.tbs_sha256.hex(), "serial": f"{plan.serial:x}", "issuer": plan.issuer}
+    entry = opened.intent(**facts, **job.decision)
     await ports.store.commit(AddIntent(intent), ClaimKey(spki_sha256, job.owner, now), *job.with_intent, entry)
     der = await _sign(ports, opened, job, intent)
     certificate = Certificate(

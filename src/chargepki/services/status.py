@@ -27,7 +27,7 @@ from chargepki.core.ocsp import (
     parse_ocsp_request,
     plan_response,
 )
-from chargepki.core.records import AuthorityId, CertificateEvent, CertificateEventKind, Crl
+from chargepki.core.records import AuthorityId, AuthorityState, CertificateEvent, CertificateEventKind, Crl
 from chargepki.core.revocation import Revoked
 from chargepki.errors import Broken, Refused
 from chargepki.ports import CertificateStatusChanged, Event, Ports, SigningOrder, SigningPurpose
@@ -201,7 +201,8 @@ class Status:
 
     async def _refresh_index(self) -> bool:
         """Takes new authorities in; False when there are none."""
-        views = await self._authorities.views()
+        # Whose key is elsewhere has no responder here, and its certificates name none (RFC 6960 2.3: unauthorized).
+        views = [view for view in await self._authorities.views() if view.authority.state is not AuthorityState.OFFLINE]
         members = frozenset(view.authority.id for view in views)
         if members == self._index.members:
             return False
@@ -288,7 +289,9 @@ class Status:
             return
         is_dirty, chore.is_dirty = chore.is_dirty, False
         try:
-            if is_dirty or _is_half_over(await self._crls.current(id), now):
+            if view.authority.state is AuthorityState.OFFLINE:  # looked at, so that one that grows stale is seen; made elsewhere
+                await self._crls.carried_in(id)
+            elif is_dirty or _is_half_over(await self._crls.current(id), now):
                 await self._crls.publish(id)
             if any(known.issuer == id and now >= known.renew_from for known in self._responders.known()):
                 await self._responders.renew(id)

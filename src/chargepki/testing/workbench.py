@@ -96,6 +96,7 @@ async def open_workbench(
     names = ServerNames(("localhost",), ("127.0.0.1",))
     try:
         development = compose(ports, Settings(organization, _urls, names))
+        await development.keys.adopt()
         await development.log.start()
         if has_authorities:
             await development.authorities.bootstrap(organization)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chargepki.adapters.store import SqlStore
-from chargepki.adapters.store.writes.access import NARROWED_MAX
+from chargepki.adapters.store.schema.access import NARROWED_MAX
 from chargepki.core.records import AuditEntry, AuditId, Outcome, TokenId
 from chargepki.errors import Conflict, NotFound
 from chargepki.ports import (

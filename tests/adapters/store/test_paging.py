@@ -8,10 +8,57 @@ from sqlalchemy import event as engine_event
 
 from chargepki.adapters.store import SqlStore
 from chargepki.adapters.store.cursors import CURSOR_LENGTH_MAX, encode
-from chargepki.core.records import CertificateId, CertificateQuery, Page, ProfileId, StationId
+from chargepki.core.records import (
+    CertificateId,
+    CertificateQuery,
+    KeyRecord,
+    Page,
+    PartyId,
+    PersonId,
+    ProfileId,
+    ProposalId,
+    ProposalState,
+    StandingRecord,
+    StationId,
+)
 from chargepki.errors import Refused
-from chargepki.ports import PAGE_SIZE_MAX, AddApiToken, AddIntent, AddSecurityEvent, AddStation, AppendAudit, Change
-from tests.adapters.store.facts import DAY, NOW, SUB, api_token, audit, certificate, intent, issue, revoke, security_event, station
+from chargepki.ports import (
+    PAGE_SIZE_MAX,
+    AddApiToken,
+    AddGrant,
+    AddIntent,
+    AddKeyRecord,
+    AddMachine,
+    AddParty,
+    AddProposal,
+    AddSecurityEvent,
+    AddSession,
+    AddStanding,
+    AddStation,
+    AppendAudit,
+    Change,
+)
+from tests.adapters.store.facts import (
+    DAY,
+    NOW,
+    SUB,
+    add_person,
+    api_token,
+    audit,
+    certificate,
+    grant,
+    intent,
+    issue,
+    key_record,
+    machine,
+    party,
+    proposal,
+    revoke,
+    security_event,
+    session,
+    standing,
+    station,
+)
 
 COUNT = 1_000
 
@@ -48,6 +95,43 @@ def api_tokens(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]
     return store.list_api_tokens(cursor=cursor, limit=limit)
 
 
+def parties(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_parties(cursor=cursor, limit=limit)
+
+
+def people(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_people(cursor=cursor, limit=limit)
+
+
+def machines(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_machines(cursor=cursor, limit=limit)
+
+
+def grants(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_grants(cursor=cursor, limit=limit)
+
+
+def sessions(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_sessions(cursor=cursor, limit=limit)
+
+
+def proposals(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_proposals(cursor=cursor, limit=limit)
+
+
+def key_records(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_key_records(cursor=cursor, limit=limit)
+
+
+def standing_approvals(store: SqlStore, cursor: str, limit: int) -> Awaitable[Page[Any]]:
+    return store.list_standing(is_live_at=NOW, cursor=cursor, limit=limit)
+
+
+def name_of(item: Any) -> str:
+    """What tells the rows of a list apart."""
+    return str(item.ref if isinstance(item, KeyRecord) else item.approval.id if isinstance(item, StandingRecord) else item.id)
+
+
 # How each list is filled with its number n, and whether what comes last is shown first.
 LISTS: list[tuple[Listing, Callable[[int], Sequence[Change]], bool]] = [
     (certificates, lambda n: issue(certificate(n)), True),
@@ -57,6 +141,14 @@ LISTS: list[tuple[Listing, Callable[[int], Sequence[Change]], bool]] = [
     (security_events, lambda n: [AddSecurityEvent(security_event(n))], True),
     (audit_entries, lambda n: [AppendAudit(audit(n))], True),
     (api_tokens, lambda n: [AddApiToken(api_token(f"tok_{n:06}"))], False),
+    (parties, lambda n: [AddParty(party(f"party-{n:06}"))], False),
+    (people, lambda n: [add_person(f"per_{n:06}")], False),
+    (machines, lambda n: [AddMachine(machine(f"mch_{n:06}"))], False),
+    (grants, lambda n: [AddGrant(grant(f"grt_{n:06}"))], False),
+    (sessions, lambda n: [AddSession(session(f"ses_{n:06}"))], True),
+    (proposals, lambda n: [AddProposal(proposal(f"prp_{n:06}"))], True),
+    (key_records, lambda n: [AddKeyRecord(key_record(f"key-{n:06}"))], False),
+    (standing_approvals, lambda n: [AddStanding(standing(f"sta_{n:06}"))], False),
 ]
 
 
@@ -69,7 +161,7 @@ async def test_a_walk_sees_each_row_once_while_others_are_added(
     cursor, pages = "", 0
     while pages == 0 or cursor:
         page = await listing(store, cursor, 70)
-        seen += [item.id for item in page.items]
+        seen += map(name_of, page.items)
         await store.commit(*fill(COUNT + pages))
         cursor, pages = page.next, pages + 1
 
@@ -107,6 +199,7 @@ async def test_the_last_page_of_exactly_the_limit_has_no_next(store: SqlStore) -
     assert (await store.list_stations(limit=10)).next == ""
 
 
+MINE = frozenset({PartyId("demo-cpo")})
 QUERIES: dict[str, Callable[[SqlStore], Awaitable[Any]]] = {
     "certificates": lambda store: certificates(store, encode("certificates", 10), 50),
     "of a station": lambda store: store.list_certificates(CertificateQuery(station=StationId("CS-1")), now=NOW),
@@ -126,6 +219,22 @@ QUERIES: dict[str, Callable[[SqlStore], Awaitable[Any]]] = {
     "audit of an actor": lambda store: store.list_audit(actor="tok_1", cursor=encode("audit", 10)),
     "audit of an action": lambda store: store.list_audit(action="a:b:c", cursor=encode("audit", 10)),
     "audit of an object": lambda store: store.list_audit(object="station:CS-1", cursor=encode("audit", 10)),
+    "certificates of a party": lambda store: store.list_certificates(CertificateQuery(parties=MINE), now=NOW),
+    "audit of a party": lambda store: store.list_audit(parties=MINE),
+    "stations of a party": lambda store: store.list_stations(parties=MINE),
+    "security events of a party": lambda store: store.list_security_events(None, parties=MINE, cursor=encode("security-events", 10)),
+    "leaves": lambda store: store.list_leaves(first=256, limit=256),
+    "tokens of a holder": lambda store: store.list_api_tokens(holder="person:per_1"),
+    "people of a party": lambda store: store.list_people(parties=MINE),
+    "machines of a party": lambda store: store.list_machines(parties=MINE),
+    "grants of a holder": lambda store: store.list_grants(holder="person:per_1", state="active"),
+    "grants of a party": lambda store: store.list_grants(parties=MINE, cursor=encode("grants", "grt_1")),
+    "sessions of a person": lambda store: store.list_sessions(person=PersonId("per_1"), is_live_at=NOW),
+    "open proposals": lambda store: store.list_proposals(state=ProposalState.OPEN),
+    "proposals of a party": lambda store: store.list_proposals(parties=MINE),
+    "votes": lambda store: store.list_votes(ProposalId("prp_1")),
+    "standing approvals of a party": lambda store: store.list_standing(party=PartyId("demo-cpo"), is_live_at=NOW),
+    "all refusals": lambda store: store.list_audit(outcome="refused"),
     "refusals": lambda store: store.list_audit(outcome="refused", cursor=encode("audit", 10)),
 }
 

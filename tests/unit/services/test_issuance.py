@@ -14,8 +14,8 @@ from chargepki.core.names import read_name
 from chargepki.core.profiles.authority import ROOT_OPERATOR, SUB_OPERATOR
 from chargepki.core.records import AuthorityId, CertificateQuery, Outcome, ProfileId, StationId, StationState
 from chargepki.core.revocation import RevocationReason
-from chargepki.errors import Broken, Conflict, NotAuthorised, NotFound, Refused, Severity, VaultUnavailable
-from chargepki.ports import SigningOrder
+from chargepki.errors import Broken, Conflict, LogUnavailable, NotAuthorised, NotFound, Refused, Severity, VaultUnavailable
+from chargepki.ports import SigningOrder, SigningPurpose
 from chargepki.services.authorities import NewAuthority
 from chargepki.services.orders import CertificateOrder
 from chargepki.testing.workbench import ADMIN, Workbench
@@ -160,12 +160,34 @@ async def test_a_key_the_profile_does_not_allow_is_refused_with_a_hint(bench: Wo
     assert all(finding.hint for finding in refusal.value.findings if finding.is_error)
 
 
+async def test_nothing_is_signed_while_the_log_cannot_be_written(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    station, signed = await add_station(bench), []
+
+    async def fail(*_: object) -> None:
+        raise LogUnavailable("no space left on device")
+
+    async def sign(order: SigningOrder) -> bytes:
+        signed.append(order.purpose)
+        return await really_sign(order)
+
+    really_sign = bench.ports.vault.sign
+    monkeypatch.setattr(bench.ports.vault, "sign", sign)
+    monkeypatch.setattr(bench.ports.tiles, "publish", fail)
+    with pytest.raises(LogUnavailable):
+        await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=station))
+    assert set(signed) <= {SigningPurpose.LOG}
+    assert (await bench.services.issuance.list(ADMIN, CertificateQuery(station=station))).items == ()
+
+
 async def test_a_vault_that_fails_leaves_a_closed_intent_and_no_certificate(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     station = await add_station(bench)
 
     async def refuse(order: SigningOrder) -> bytes:
+        if order.purpose is SigningPurpose.LOG:
+            return await sign(order)
         raise VaultUnavailable("the vault is away")
 
+    sign = bench.ports.vault.sign
     monkeypatch.setattr(bench.ports.vault, "sign", refuse)
     with pytest.raises(VaultUnavailable):
         await bench.services.issuance.request(ADMIN, CertificateOrder(STATION, csr=make_csr(), station=station))

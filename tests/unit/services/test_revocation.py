@@ -31,7 +31,7 @@ async def test_a_revocation_is_an_event_an_audit_entry_and_a_message(bench: Work
         CertificateEventKind.REVOKED,
         RevocationReason.KEY_COMPROMISE,
         bench.clock.now(),
-        "token:admin",
+        ADMIN.actor.id,
     )
     assert await bench.ports.store.list_certificate_events(certificate.id) == (event,)
     assert heard == [CertificateStatusChanged(event, None)]
@@ -122,7 +122,7 @@ async def test_who_may_not_is_refused_on_record(bench: Workbench) -> None:
         await bench.services.revocation.revoke(reader, certificate.id, reason=RevocationReason.SUPERSEDED)
     with pytest.raises(NotAuthorised):
         await bench.services.revocation.revoke_by_serial(reader, SUB, certificate.serial, reason=RevocationReason.SUPERSEDED)
-    (entry, *_) = (await bench.ports.store.list_audit(actor="token:reader")).items
+    (entry, *_) = (await bench.ports.store.list_audit(actor=reader.actor.id)).items
     assert entry.outcome is Outcome.REFUSED
     assert await bench.ports.store.list_certificate_events(certificate.id) == ()
 

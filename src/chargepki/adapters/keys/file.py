@@ -9,6 +9,7 @@ from typing import Final, Self, cast
 from cryptography.hazmat.primitives import serialization
 
 from chargepki.adapters.entropy import SystemEntropy
+from chargepki.adapters.keys.backup import open_backup, seal_backup
 from chargepki.adapters.keys.durable import erase, make_private_directory, write_durably
 from chargepki.adapters.keys.private_keys import (
     check_export_passphrase,
@@ -114,6 +115,19 @@ class FileVault:
         await self.get(ref)
         return None
 
+    async def back_up(self, ref: KeyRef, wrapping_key: bytes) -> bytes:
+        """The key's sealed copy: the one way in which a key of an authority leaves, and only a ceremony takes it."""
+        handle, key = await self._open(ref)
+        return seal_backup(wrapping_key, handle, _pkcs8(key))
+
+    async def restore(self, sealed: bytes, wrapping_key: bytes) -> KeyHandle:
+        """Takes a key back in, under the reference it had. `Conflict` when it is here."""
+        return await asyncio.to_thread(self._restore, sealed, wrapping_key)
+
+    def read_backup(self, sealed: bytes, wrapping_key: bytes) -> KeyHandle:
+        """Which key a sealed copy holds. `Refused` when the wrapping key does not open it."""
+        return open_backup(wrapping_key, sealed)[0]
+
     async def _open(self, ref: KeyRef) -> tuple[KeyHandle, PrivateKey]:
         if opened := self._opened.get(ref):
             return opened
@@ -122,12 +136,28 @@ class FileVault:
     def _generate(self, spec: KeySpec, label: str, exportable: bool) -> KeyHandle:
         key = generate_private_key(spec)
         handle = KeyHandle(KeyRef(self._entropy.ulid("key")), spec, spki_of(key.public_key()), label, exportable)
-        plain = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        plain = _pkcs8(key)
         try:
             write_durably(self._path(handle.ref), seal_key(self._master, handle, plain))
         except OSError as error:
             raise _unavailable("cannot write a key", self._directory, error) from error
         with self._lock:
+            self._opened[handle.ref] = (handle, key)
+        return handle
+
+    def _restore(self, sealed: bytes, wrapping_key: bytes) -> KeyHandle:
+        handle, plain = open_backup(wrapping_key, sealed)
+        path = self._path(handle.ref)
+        key = cast(PrivateKey, serialization.load_der_private_key(plain, None))
+        if spki_of(key.public_key()) != handle.spki:
+            raise VaultUnavailable(f"the copy of key {handle.ref} holds another key than its header says")
+        with self._lock:
+            if path.exists():
+                raise Conflict.because("vault.key.exists", f"the key {handle.ref} is in the vault already", path="key")
+            try:
+                write_durably(path, seal_key(self._master, handle, plain))
+            except OSError as error:
+                raise _unavailable("cannot write a key", self._directory, error) from error
             self._opened[handle.ref] = (handle, key)
         return handle
 
@@ -175,6 +205,10 @@ class FileVault:
         if not _REF.fullmatch(ref):
             raise no_such_key(ref)
         return self._directory / f"{ref}{KEY_SUFFIX}"
+
+
+def _pkcs8(key: PrivateKey) -> bytes:
+    return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _check_passphrase(passphrase: bytes) -> None:

@@ -23,6 +23,8 @@ class Backend:
     readers: int  # threads that read, each with a connection of `reader`
     insert: Callable[[Table], Any]  # the dialect's own INSERT: it has ON CONFLICT
     lock_for_migration: Callable[[Connection], None]
+    lock_shared: Callable[[Connection], None]  # until the transaction ends: others may write too, nobody writes alone
+    lock_alone: Callable[[Connection], None]  # nobody else writes
     begin_snapshot: Callable[[Connection], Connection]  # a transaction that sees one state until the connection is closed
     is_retryable: Callable[[DBAPIError], bool]  # a deadlock between nodes: the same transaction may pass next time
     hint: Callable[[SQLAlchemyError], str]  # what the operator can do

@@ -14,6 +14,7 @@ STATEMENT_TIMEOUT_MS: Final = 30_000
 LOCK_TIMEOUT_MS: Final = 10_000
 MIGRATION_TIMEOUT_MS: Final = 600_000  # building an index over millions of rows
 MIGRATION_LOCK: Final = 0x63_70_6B_69  # "cpki": the advisory lock that one migrating node holds
+WRITERS_LOCK: Final = MIGRATION_LOCK + 1  # shared by those who write together, held by one who writes alone
 
 # A commit is durable whatever the server's default says.
 _SESSION: Final = f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
@@ -41,6 +42,8 @@ def open_postgres(url: URL) -> Backend:
         readers=READERS,
         insert=insert,
         lock_for_migration=_lock_for_migration,
+        lock_shared=lambda connection: _lock(connection, "pg_advisory_xact_lock_shared", WRITERS_LOCK),
+        lock_alone=lambda connection: _lock(connection, "pg_advisory_xact_lock", WRITERS_LOCK),
         begin_snapshot=lambda connection: connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         is_retryable=lambda error: _sqlstate(error) in _RETRYABLE,
         hint=_hint,
@@ -65,7 +68,11 @@ def _lock_for_migration(connection: Connection) -> None:
     """Until the transaction ends. A node that comes second waits here while the first one migrates."""
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {MIGRATION_TIMEOUT_MS}")
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {MIGRATION_TIMEOUT_MS}")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+    _lock(connection, "pg_advisory_xact_lock", MIGRATION_LOCK)
+
+
+def _lock(connection: Connection, function: str, number: int) -> None:
+    connection.exec_driver_sql(f"SELECT {function}({number})").close()
 
 
 def _sqlstate(error: SQLAlchemyError) -> str:

@@ -57,7 +57,10 @@ def open_sqlite(url: URL) -> Backend:
         reader=reader,
         readers=READERS,
         insert=insert,
-        lock_for_migration=lambda _: None,  # the file is ours alone, and BEGIN IMMEDIATE holds it
+        # The file is ours alone, and BEGIN IMMEDIATE holds it.
+        lock_for_migration=lambda _: None,
+        lock_shared=lambda _: None,
+        lock_alone=lambda _: None,
         begin_snapshot=_begin_snapshot,
         is_retryable=lambda _: False,
         hint=_hint,

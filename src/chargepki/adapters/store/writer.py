@@ -2,8 +2,10 @@
 
 While a transaction reaches the disk, others queue; the next transaction takes them all. It writes the rows of everybody together,
 kind by kind. When a precondition fails anywhere it is rolled back and repeated caller by caller, each inside a savepoint, so that
-the one who conflicts is told and nobody else notices. Either way the audit entries come last, all at once: from the first of them on,
-the log's head is ours until the commit, and nothing that another process may hold is waited for any more.
+the one who conflicts is told and nobody else notices.
+
+Several nodes write to one PostgreSQL at once, kind by kind in the same order, the log's head last. Caller by caller that order is
+lost: such a transaction runs alone, after those under way and before those that come, so that no two wait for each other in a circle.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from chargepki.adapters.store.backend import Backend, is_outage
 from chargepki.adapters.store.rows.values import Values
-from chargepki.adapters.store.writes import APPEND_AUDIT, ORDER, Operation, Write, WriteSet, is_new_entry
+from chargepki.adapters.store.writes import ORDER, Operation, Write, WriteSet
 from chargepki.errors import Broken, ChargePkiError, StoreUnavailable
 
 BATCH_MAX: Final = 512  # callers per transaction: past this a longer batch gains nothing and only delays the first of them
@@ -114,17 +116,20 @@ class GroupWriter:
 
     def _commit(self, batch: list[_Waiting]) -> list[ChargePkiError | None]:
         """What became of each caller; raises when nothing was committed, or nobody knows."""
+        attempt = self._together
         for _ in range(RETRIES_MAX):
             try:
-                return self._together(batch)
+                return attempt(batch)
             except DBAPIError as error:
                 if not self._backend.is_retryable(error):
                     raise
-        return self._together(batch)
+                attempt = self._one_by_one  # alone: whom we waited for, and who waited for us, has finished then
+        return self._one_by_one(batch)
 
     def _together(self, batch: list[_Waiting]) -> list[ChargePkiError | None]:
         try:
             with self._backend.writer.begin() as connection:
+                self._backend.lock_shared(connection)
                 for write, values in _by_kind(batch):
                     if not self._writes.run(connection, write, values):
                         raise _PreconditionFailed
@@ -137,23 +142,15 @@ class GroupWriter:
         return [None] * len(batch)
 
     def _one_by_one(self, batch: list[_Waiting]) -> list[ChargePkiError | None]:
-        entries: dict[str, Values] = {}
         with self._backend.writer.begin() as connection:
-            outcomes = [self._alone(connection, waiting.operations, entries) for waiting in batch]
-            if entries:
-                self._writes.run(connection, APPEND_AUDIT, tuple(entries.values()))
-            return outcomes
+            self._backend.lock_alone(connection)
+            return [self._alone(connection, waiting.operations) for waiting in batch]
 
-    def _alone(self, connection: Connection, operations: tuple[Operation, ...], entries: dict[str, Values]) -> ChargePkiError | None:
-        """Writes one caller's changes, and adds its audit entries to those that will be appended."""
-        savepoint, own = connection.begin_nested(), dict[str, Values]()
+    def _alone(self, connection: Connection, operations: tuple[Operation, ...]) -> ChargePkiError | None:
+        savepoint = connection.begin_nested()
         for write, values in operations:
             try:
-                if write is APPEND_AUDIT:
-                    is_written = values["id"] not in entries and values["id"] not in own and is_new_entry(connection, values)
-                    own[values["id"]] = values
-                else:
-                    is_written = self._writes.run(connection, write, [values])
+                is_written = self._writes.run(connection, write, [values])
             except IntegrityError:
                 is_written = False
             except OverflowError as error:
@@ -168,7 +165,6 @@ class GroupWriter:
                 savepoint.rollback()
                 return write.explain(connection, values)
         savepoint.commit()
-        entries.update(own)
         return None
 
     @staticmethod

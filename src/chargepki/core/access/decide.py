@@ -87,11 +87,13 @@ def may_fill(voter: Actor, seat: Permission | Seat, resource: Resource, now: dat
 
 
 def visible_parties(actor: Actor, permission: Permission, now: datetime, policy: Policy) -> frozenset[str] | None:
-    """Whose objects a list shows to this actor; None: everybody's; empty: nobody's."""
+    """Whose objects a list shows to this actor; None: everybody's; empty: nobody's. A list is of all names: a grant for some shows none."""
     if _find_bars(actor, now, policy) or not _is_sure(actor, permission, policy):
         return frozenset()
     seen: frozenset[str] = frozenset()
     for grant in _holding(actor, permission, now):
+        if grant.scope.names is not None:
+            continue
         if grant.scope.parties is None:
             return None
         seen |= grant.scope.parties
@@ -146,13 +148,23 @@ def _by_id(grant: Grant) -> str:
 
 
 def _is_within(resource: Resource, scope: Scope) -> bool:
-    """Whether the scope covers party, authority, profile and every name. What a resource does not name needs no cover."""
+    """Whether the scope covers party, authority, profile and every name. An authority or profile that a resource does not name needs
+    no cover; a grant bounded by names covers nothing that has none."""
     return (
         _is_party_within(resource.party, scope)
         and _is_one_within(resource.authority, scope.authorities)
         and _is_one_within(resource.profile, scope.profiles)
-        and (scope.names is None or all(is_covered(name, scope.names) for name in resource.names))
+        and _are_names_within(resource, scope.names)
     )
+
+
+def _are_names_within(resource: Resource, spaces: frozenset[NameSpace] | None) -> bool:
+    """What names nothing could be about anybody's names: there the bound holds, but for what is everybody's or the actor's own."""
+    if spaces is None:
+        return True
+    if not resource.names:
+        return resource.is_own or resource.party == EVERYBODY
+    return all(is_covered(name, spaces) for name in resource.names)
 
 
 def _is_party_within(party: str, scope: Scope) -> bool:
@@ -216,6 +228,8 @@ def _find_scope_faults(role: Role, scope: Scope, resource: Resource) -> Iterable
         yield "access.scope.authority", f"{role} does not cover the authority {resource.authority} (has: {_show(scope.authorities)})"
     if not _is_one_within(resource.profile, scope.profiles):
         yield "access.scope.profile", f"{role} does not cover the profile {resource.profile} (has: {_show(scope.profiles)})"
+    if scope.names is not None and not resource.names and not _are_names_within(resource, scope.names):
+        yield "access.scope.name", f"{role} is bounded by names, and this is about none in particular"
     if scope.names is not None and (beyond := _beyond(resource.names, scope.names)):
         yield "access.scope.name", f"{role} does not cover {beyond} (has: {_show_spaces(scope.names, resource.names)})"
 

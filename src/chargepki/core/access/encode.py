@@ -119,6 +119,8 @@ def encode_resource(resource: Resource) -> JsonValue:
         body["spaces"] = sorted(map(str, resource.spaces))
     if resource.count != 1:
         body["count"] = resource.count
+    if resource.is_own:
+        body["own"] = True
     return body
 
 
@@ -134,6 +136,7 @@ def decode_resource(value: JsonValue) -> Resource:
         body.number("count", 1),
         body.text("role", ""),
         body.text("subject", ""),
+        body.flag("own", False),
     )
 
 

@@ -128,6 +128,7 @@ class Resource:
     count: int = 1  # of objects that the act touches at once
     role: str = ""  # of a grant that is proposed
     subject: str = ""  # the person whom it is about: they take no seat, for nobody judges in their own cause
+    is_own: bool = False  # the actor's own token, session or certificate: it needs no name that a grant covers
 
 
 PLATFORM_RESOURCE = Resource()

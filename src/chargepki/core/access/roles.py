@@ -179,7 +179,6 @@ ROLES: Final[Mapping[Role, RoleDefinition]] = MappingProxyType(
                 "a line that makes stations: registers them and orders their first certificates",
                 _SEE,
                 {P.CERTIFICATE_ISSUE, P.CERTIFICATE_READ, P.INVENTORY_STATION_READ, P.INVENTORY_STATION_WRITE},
-                {P.REGISTRATION_BATCH_CREATE, P.REGISTRATION_CREDENTIAL_CREATE},
             ),
             _define(Role.MO_BACKEND, Plane.MACHINE, "a mobility operator's backend: contract certificates of its eMAIDs", _BACKEND),
             _define(Role.OEM_BACKEND, Plane.MACHINE, "a car maker's backend: provisioning certificates of its WMIs", _BACKEND),

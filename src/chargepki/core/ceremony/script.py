@@ -258,6 +258,8 @@ class _Reader:
         if not 2 <= threshold <= shares:
             self._fault("backup.threshold", "2 at least, and no more than there are shares")
         custodians = next((names for chair, names in people if chair is Chair.CUSTODIAN), ())
+        if all(chair is not Chair.ADMINISTRATOR for chair, _ in people):
+            self._fault("people.administrator", "whoever runs the ceremony has the backup made")
         if len(custodians) != shares:
             self._fault("backup.shares", f"one share for each custodian: {len(custodians)} are named, {shares} shares are asked for")
         return Backup(threshold, shares)

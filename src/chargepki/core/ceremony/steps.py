@@ -113,9 +113,8 @@ def _course(script: Script) -> tuple[StepKind, ...]:
     if script.kind is Kind.BACKUP_CHECK:
         return (StepKind.READ, *opens, StepKind.CLOSE)
     shares = (StepKind.SHARES,) if script.backup else ()
-    # The shares are typed once everybody has agreed: they are not in the machine longer than the restoring takes.
-    effect = (StepKind.PROPOSE, StepKind.AGREE, *opens, StepKind.VERIFY, *shares)
-    return (StepKind.READ, *effect, StepKind.CLOSE)
+    # The shares are typed before anybody agrees: a share that is missing is known before anything is decided.
+    return (StepKind.READ, *opens, StepKind.PROPOSE, StepKind.AGREE, StepKind.VERIFY, *shares, StepKind.CLOSE)
 
 
 def _read(script: Script) -> Step:
@@ -155,7 +154,7 @@ def _shares(script: Script) -> Step:
         f"The key leaves the vault once, sealed by a fresh wrapping key. {backup.shares} shares of the wrapping key are shown,",
         f"one to each custodian alone; {backup.threshold} of them open the copy. They are kept nowhere here: write yours down by hand.",
     )
-    return Step(StepKind.SHARES, "Hand out the shares of the backup", text, ((Chair.CUSTODIAN, backup.shares),))
+    return Step(StepKind.SHARES, "Hand out the shares of the backup", text, ((Chair.ADMINISTRATOR, 1), (Chair.CUSTODIAN, backup.shares)))
 
 
 def _open_shares(_: Script) -> Step:

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from chargepki.adapters.store import schema
 from chargepki.adapters.store.conflicts.wording import Explain, changed, conflict, ended, find, id_exists
 from chargepki.adapters.store.rows.values import Values
+from chargepki.adapters.store.schema.access import NARROWED_MAX
 from chargepki.errors import Conflict
 
 
@@ -69,7 +70,7 @@ def token_not_narrowed(connection: Connection, values: Values) -> Conflict:
         return conflict("store.token.unknown", f"there is no token {values['parent']}", "list them: chargepki token list")
     if row.revoked_at is not None:
         return conflict("store.token.revoked", f"the token {row.id} was revoked: none can be narrowed from it", "use another token")
-    if find(connection, schema.api_token, schema.api_token.c.id == values["id"]):
+    if row.depth < NARROWED_MAX:
         return api_token_exists(connection, values)
     message = f"the token {row.id} was narrowed {row.depth} times, and no token is narrowed more often"
     return conflict("store.token.depth", message, "narrow one of those that it came from")

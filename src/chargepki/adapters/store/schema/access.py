@@ -1,9 +1,13 @@
 """Who may come in: parties, people, machines, their rights, sessions and tokens."""
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table, Text, UniqueConstraint
 
 from chargepki.adapters.store.schema.columns import ID, metadata
 from chargepki.adapters.store.schema.columns import party as party_column
+
+NARROWED_MAX: Final = 8  # how often a token is narrowed from another: a platform, a site, a station and room to spare
 
 party = Table(
     "party",

@@ -2,8 +2,7 @@
 
 from chargepki.adapters.store.writes.changes import operations_of
 from chargepki.adapters.store.writes.order import ORDER
-from chargepki.adapters.store.writes.trail import APPEND_AUDIT, is_new_entry
 from chargepki.adapters.store.writes.write import Operation, Write
 from chargepki.adapters.store.writes.write_set import WriteSet
 
-__all__ = ["APPEND_AUDIT", "ORDER", "Operation", "Write", "WriteSet", "is_new_entry", "operations_of"]
+__all__ = ["ORDER", "Operation", "Write", "WriteSet", "operations_of"]

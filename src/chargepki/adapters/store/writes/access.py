@@ -7,10 +7,9 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from chargepki.adapters.store import schema
 from chargepki.adapters.store.conflicts import access as conflicts
+from chargepki.adapters.store.schema.access import NARROWED_MAX
 from chargepki.adapters.store.statements import slot
-from chargepki.adapters.store.writes.write import ONE, Insert, Write, insert_into, later, never, update_version, update_where
-
-NARROWED_MAX: Final = 8  # how often a token is narrowed from another: a platform, a site, a station and room to spare
+from chargepki.adapters.store.writes.write import ONE, Insert, Write, insert_into, later, unforeseen, update_version, update_where
 
 _TOKEN_COLUMNS: Final = [column.name for column in schema.api_token.c]
 _IS_MADE: Final = frozenset({"created_at"})
@@ -40,9 +39,9 @@ def _revoke_narrowed(seed: Any) -> ClauseElement:
 
 _t = schema.api_token.c
 
-ADD_PARTY: Final = insert_into(schema.party, conflicts.party_exists)
+ADD_PARTY: Final = insert_into(schema.party, conflicts.party_exists, locks="id")
 UPDATE_PARTY: Final = update_version(schema.party, conflicts.party_changed, fixed=_IS_MADE)
-ADD_PERSON: Final = insert_into(schema.person, conflicts.person_exists)
+ADD_PERSON: Final = insert_into(schema.person, conflicts.person_exists, locks="username")
 UPDATE_PERSON: Final = update_version(schema.person, conflicts.person_changed, fixed=_IS_MADE)
 ADD_ACCOUNT: Final = insert_into(schema.account, conflicts.account_exists)
 UPDATE_ACCOUNT: Final = update_version(schema.account, conflicts.account_changed)
@@ -54,38 +53,41 @@ UPDATE_GRANT: Final = update_version(schema.grant_record, conflicts.grant_change
 ADD_SESSION: Final = insert_into(schema.session, conflicts.session_exists)
 TOUCH_SESSION: Final = update_where(
     schema.session,
-    never,
+    unforeseen,
     where=lambda c: [c.id == slot(c.id)],
     values=lambda c: {c.last_seen_at: later(c.last_seen_at), c.stepped_up_at: later(c.stepped_up_at)},
     is_counted=False,
+    locks="id",
 )
 END_SESSION: Final = update_where(
     schema.session,
     conflicts.session_ended,
     where=lambda c: [c.id == slot(c.id), c.ended_at.is_(None)],
     values=lambda c: {c.ended_at: slot(c.ended_at)},
+    locks="id",
 )
 END_SESSIONS: Final = update_where(
     schema.session,
-    never,
+    unforeseen,
     where=lambda c: [c.person == slot(c.person), c.ended_at.is_(None)],
     values=lambda c: {c.ended_at: slot(c.ended_at)},
     is_counted=False,
 )
 ADD_API_TOKEN: Final = Write(_add_token, conflicts.api_token_exists)
-NARROW_API_TOKEN: Final = Write(_narrow_token, conflicts.token_not_narrowed)
+NARROW_API_TOKEN: Final = Write(_narrow_token, conflicts.token_not_narrowed, locks="parent")
 REVOKE_API_TOKEN: Final = update_where(
     schema.api_token,
     conflicts.api_token_unrevokable,
     where=lambda c: [c.id == slot(c.id), c.revoked_at.is_(None)],
     values=lambda c: {c.revoked_at: slot(c.revoked_at)},
+    locks="id",
 )
-REVOKE_NARROWED: Final = Write(lambda _insert, _count: _revoke_narrowed(_t.id == slot(_t.id)), never, is_counted=False)
+REVOKE_NARROWED: Final = Write(lambda _insert, _count: _revoke_narrowed(_t.id == slot(_t.id)), unforeseen, is_counted=False)
 END_TOKENS: Final = update_where(
     schema.api_token,
-    never,
+    unforeseen,
     where=lambda c: [c.holder == slot(c.holder), c.revoked_at.is_(None)],
     values=lambda c: {c.revoked_at: slot(c.revoked_at)},
     is_counted=False,
 )
-END_NARROWED: Final = Write(lambda _insert, _count: _revoke_narrowed(_t.holder == slot(_t.holder)), never, is_counted=False)
+END_NARROWED: Final = Write(lambda _insert, _count: _revoke_narrowed(_t.holder == slot(_t.holder)), unforeseen, is_counted=False)

@@ -37,6 +37,7 @@ TAKE_VOTE: Final = update_where(
     conflicts.vote_not_taken,
     where=lambda c: [c.id == slot(c.id, name="proposal"), c.state == _OPEN, c.digest == slot(c.digest)],
     values=lambda c: {c.version: c.version + ONE},
+    locks="proposal",
 )
 ADD_VOTE: Final = insert_into(schema.vote, conflicts.voted_already)
 ADD_STANDING: Final = insert_into(schema.standing, conflicts.standing_exists)
@@ -45,5 +46,6 @@ END_STANDING: Final = update_where(
     conflicts.standing_ended,
     where=lambda c: [c.id == slot(c.id), c.ended_at.is_(None)],
     values=lambda c: {c.ended_at: slot(c.ended_at)},
+    locks="id",
 )
 USE_STANDING: Final = Write(_use_standing, conflicts.standing_unusable, locks="standing")

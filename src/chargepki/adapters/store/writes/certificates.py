@@ -78,14 +78,15 @@ SET_KEY_STATE: Final = update_where(
     conflicts.key_state_changed,
     where=lambda c: [c.ref == slot(c.ref), c.state == slot(c.state, name="after")],
     values=lambda c: {c.state: slot(c.state), c.changed_at: slot(c.changed_at)},
+    locks="ref",
 )
 ADD_INTENT: Final = insert_into(schema.intent, conflicts.serial_used, without=frozenset({"outcome", "closed_at"}))
 OPEN_INTENT: Final = insert_into(schema.intent_open, conflicts.serial_used)
 CLOSE_OPEN_INTENTS: Final = Write(_close_open_intents, conflicts.intent_not_open, is_grouped=True)
 CLOSE_INTENT: Final = Write(_close_intent, conflicts.intent_not_open)
 ADD_CERTIFICATE: Final = insert_into(schema.certificate, conflicts.certificate_exists)
-CLAIM_KEY: Final = Write(_claim_key, conflicts.key_claimed, is_grouped=True)
+CLAIM_KEY: Final = Write(_claim_key, conflicts.key_claimed, is_grouped=True, locks="spki_sha256")
 FIRST_EVENT: Final = Write(_first_event, conflicts.certificate_changed)
 NEXT_EVENT: Final = Write(_next_event, conflicts.certificate_changed)
-RAISE_CRL_NUMBER: Final = Write(_raise_crl_number, conflicts.crl_number_passed)
+RAISE_CRL_NUMBER: Final = Write(_raise_crl_number, conflicts.crl_number_passed, locks="issuer")
 ADD_CRL: Final = insert_into(schema.crl, conflicts.crl_number_passed)

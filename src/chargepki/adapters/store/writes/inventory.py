@@ -20,14 +20,15 @@ def _update_station(_: Insert, _count: int) -> ClauseElement:
     return update(table).where(c.id == slot(c.id), c.version == slot(c.version)).values({**changed, "version": c.version + ONE, **seen})
 
 
-ADD_STATION: Final = insert_into(schema.station, conflicts.station_exists)
-UPDATE_STATION: Final = Write(_update_station, conflicts.station_changed)
+ADD_STATION: Final = insert_into(schema.station, conflicts.station_exists, locks="id")
+UPDATE_STATION: Final = Write(_update_station, conflicts.station_changed, locks="id")
 TOUCH_STATION: Final = update_where(
     schema.station,
     conflicts.station_changed,
     where=lambda c: [c.id == slot(c.id)],
     values=lambda c: {c.last_seen: later(c.last_seen)},
     is_counted=False,
+    locks="id",
 )
 ADD_ENROLMENT_TOKEN: Final = insert_into(schema.enrolment_token, conflicts.enrolment_token_exists)
 USE_ENROLMENT_TOKEN: Final = update_where(
@@ -35,5 +36,6 @@ USE_ENROLMENT_TOKEN: Final = update_where(
     conflicts.enrolment_token_unusable,
     where=lambda c: [c.id == slot(c.id), c.used_at.is_(None), c.expires_at > slot(c.used_at)],
     values=lambda c: {c.used_at: slot(c.used_at)},
+    locks="id",
 )
 ADD_SECURITY_EVENT: Final = insert_into(schema.security_event, conflicts.security_event_exists)

@@ -3,27 +3,22 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, Text, bindparam, delete, literal_column, select, update
+from sqlalchemy import Connection, Text, delete, literal_column, update
 from sqlalchemy.sql.elements import ClauseElement
 
 from chargepki.adapters.store import schema
 from chargepki.adapters.store.conflicts import trail as conflicts
 from chargepki.adapters.store.rows.values import Values
 from chargepki.adapters.store.statements import slot
-from chargepki.adapters.store.writes.write import Insert, Write, insert_into, never, update_where, values_of
+from chargepki.adapters.store.writes.write import Insert, Write, insert_into, unforeseen, update_where, values_of
 
 _TAKE: Final = "UPDATE log_head SET size = size + {} WHERE log = 'audit' RETURNING size"
-_KNOWN: Final = select(schema.audit_entry.c.seq).where(schema.audit_entry.c.id == bindparam("id"))
 
 
 def number_leaves(connection: Connection, entries: Sequence[Values]) -> list[Values]:
     """The entries with their places in the log. From here to the end of the transaction nobody else appends."""
     size: int = connection.exec_driver_sql(_TAKE.format(len(entries))).scalar_one()
     return [{**entry, "seq": index} for index, entry in enumerate(entries, start=size - len(entries))]
-
-
-def is_new_entry(connection: Connection, entry: Values) -> bool:
-    return connection.execute(_KNOWN, {"id": entry["id"]}).first() is None
 
 
 def _add_subject_key(insert: Insert, _count: int) -> ClauseElement:
@@ -39,14 +34,14 @@ def _erase_private(_: Insert, _count: int) -> ClauseElement:
 
 def _drop(table_name: str, *keys: str) -> Write:
     table = schema.metadata.tables[table_name]
-    return Write(lambda _i, _n: delete(table).where(*(table.c[key] == slot(table.c[key]) for key in keys)), never, is_counted=False)
+    return Write(lambda _i, _n: delete(table).where(*(table.c[key] == slot(table.c[key]) for key in keys)), unforeseen, is_counted=False)
 
 
 APPEND_AUDIT: Final = insert_into(schema.audit_entry, conflicts.audit_entry_exists)
-ADD_SUBJECT_KEY: Final = Write(_add_subject_key, never, is_counted=False)
+ADD_SUBJECT_KEY: Final = Write(_add_subject_key, unforeseen, is_counted=False)
 DROP_SUBJECT_KEY: Final = _drop("subject_key", "subject")
-ERASE_PRIVATE: Final = Write(_erase_private, never, is_counted=False)
-CLAIM_IDEMPOTENCY_KEY: Final = insert_into(schema.idempotency, conflicts.idempotency_key_used)
+ERASE_PRIVATE: Final = Write(_erase_private, unforeseen, is_counted=False)
+CLAIM_IDEMPOTENCY_KEY: Final = insert_into(schema.idempotency, conflicts.idempotency_key_used, locks="key")
 KEEP_IDEMPOTENT_ANSWER: Final = update_where(
     schema.idempotency,
     conflicts.idempotency_key_unknown,

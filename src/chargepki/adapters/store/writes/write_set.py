@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
@@ -25,7 +26,7 @@ class WriteSet:
         if write is APPEND_AUDIT:
             values = number_leaves(connection, values)
         elif write.locks:
-            values = sorted(values, key=lambda each: str(each[write.locks]))
+            values = sorted(values, key=itemgetter(write.locks))
         written = (
             run_grouped(connection, partial(self._get, write), values)
             if write.is_grouped

@@ -1,0 +1,1 @@
+"""Witnesses: asked by the node, and run for others."""
