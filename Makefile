@@ -48,6 +48,7 @@ check: setup-dev  ## style, types, the directions of the house, generated pages
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/python -m tools.standards --check
 	@$(BIN)/python -m tools.findings --check
+	@$(BIN)/python -m tools.roles --check
 
 format: setup-dev  ## put the code into shape and refresh the generated pages
 	@$(BIN)/ruff check --fix --quiet .
@@ -55,6 +56,7 @@ format: setup-dev  ## put the code into shape and refresh the generated pages
 	@$(BIN)/python -m chargepki.api.openapi > docs/reference/openapi.json
 	@$(BIN)/python -m tools.standards
 	@$(BIN)/python -m tools.findings
+	@$(BIN)/python -m tools.roles
 
 test-deps:       ## install what the interop tests want from the package registries
 	@tools/test-deps

@@ -14,7 +14,8 @@ _MORE: Final = rf"(?:(?:, | and )(?:{_DOTTED}|table \d+)(?![\w.]*-\d))*"
 
 # Standards whose clauses are numbered: the name, then one clause or several.
 _NUMBERED: Final = re.compile(
-    r"(?P<name>RFC \d{3,5}|X\.\d{3}(?= \d)|FIPS \d+|NIST SP \d+-\d+[A-Z]?|CA/Browser Forum BR|ISO 15118-\d+|C2SP (?:signed-note|tlog-[a-z]+)|draft-[a-z]+(?:-[a-z]+)+|"
+    r"(?P<name>RFC \d{3,5}|X\.\d{3}(?= \d)|FIPS \d+|NIST SP \d+-\d+[A-Z]?|CA/Browser Forum BR|CA/B (?:BR|NetSec)|ISO 15118-\d+|"
+    r"C2SP (?:signed-note|tlog-[a-z]+)|OpenID Connect (?:Core|Discovery)|draft-[a-z]+(?:-[a-z]+)+|"
     r"OCPP-J 1\.6|OCPP 2\.\d(?:\.\d)? part \d|OCPP 1\.6(?= \d))(?:-\d\d)?"
     rf"(?:,? (?P<clauses>{_CLAUSE}{_MORE})(?!\w))?"
 )
@@ -27,6 +28,10 @@ _USE_CASE: Final = re.compile(r"(?P<name>OCPP(?: \d\.\d(?:\.\d)?)?|whitepaper) (
 # Messages, fields, types and variables: "OCPP CertificateSigned.certificateChain", "OCPP 2.0.1 identifierString".
 _WORD: Final = r"(?:[A-Z][a-z]+|[a-z]+)[A-Z]\w+(?:\.\w+)?"
 _MESSAGE: Final = re.compile(rf"OCPP(?: \d\.\d(?:\.\d)?)? (?P<messages>{_WORD}(?:, {_WORD})*)")
+# Requirements with names of their own: "EN 319 401 REQ-7.4.1-08", "EN 319 411-1 GEN-6.4.3-02", "CIMC FMT_SMR.2.3".
+_NAMED: Final = re.compile(
+    r"(?:ETSI )?(?P<name>EN 319 \d{3}(?:-\d)?|CIMC) (?P<clause>(?:REQ|GEN|OVR)-\d+(?:\.\d+)*-\d+|F[A-Z]{2}_[A-Z]{3}\.\d+(?:\.\d+)*)"
+)
 _EXTENSION: Final = "OCPP 1.6 security whitepaper"
 
 
@@ -53,7 +58,8 @@ class Citation:
 def find_citations(text: str) -> frozenset[Citation]:
     """Every citation in `text`, where line breaks count as blanks."""
     flat = " ".join(text.split())
-    return frozenset((*_find_numbered(flat), *_find_requirements(flat), *_find_messages(flat)))
+    named = (Citation(match["name"], match["clause"]) for match in _NAMED.finditer(flat))
+    return frozenset((*_find_numbered(flat), *_find_requirements(flat), *_find_messages(flat), *named))
 
 
 def _find_numbered(text: str) -> Iterator[Citation]:

@@ -29,6 +29,7 @@ from chargepki.services.machines import Machines
 from chargepki.services.openid import OpenId, OpenIdProvider
 from chargepki.services.parties import Parties
 from chargepki.services.people import People
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.registration import Registration
 from chargepki.services.responders import IssuedResponders
 from chargepki.services.revocation import Revocation
@@ -77,7 +78,7 @@ class Services:
     openid: OpenId
     parties: Parties
     people: People
-    profiles: Profiles
+    profiles: ProfileRegister
     revocation: Revocation
     sessions: Sessions
     sign_in: SignIn
@@ -92,14 +93,15 @@ def compose(ports: Ports, settings: Settings) -> Services:
     ports = replace(ports, vault=vault)
     log = TransparencyLog(ports, settings.log)
     audit = AuditTrail(ports, settings.policy, log.settle)
-    actors, parties, profiles = Actors(ports), Parties(ports, audit), Profiles(settings.narrowings)
-    access, standing, grants = Access(ports, audit, actors), Standing(ports, audit, profiles), Grants(ports, audit, actors)
+    actors, parties, configured = Actors(ports), Parties(ports, audit), Profiles(settings.narrowings)
+    profiles = ProfileRegister(ports, audit, configured)
+    access, standing, grants = Access(ports, audit, actors), Standing(ports, audit, configured), Grants(ports, audit, actors)
     authorities = Authorities(ports, audit, profiles, settings.urls)
     registration = Registration(ports, audit, parties, settings.organization)
     issuance = Issuance(ports, audit, profiles, authorities, registration, standing)
     crls = CrlPublisher(ports, audit, authorities, settings.status.crl_lifetime)
     revocation = Revocation(ports, audit)
-    batches, bulk_revocation = Batches(ports, audit, standing, access, actors, profiles), BulkRevocation(ports, audit)
+    batches, bulk_revocation = Batches(ports, audit, standing, access, actors, configured), BulkRevocation(ports, audit)
     keys = Keys(ports, audit, vault)
     sessions = Sessions(ports, audit, actors)
     sign_in = SignIn(ports, audit, sessions, ports.secrets)
@@ -112,11 +114,14 @@ def compose(ports: Ports, settings: Settings) -> Services:
         Permission.CA_KEY_GENERATE: keys.carry_out,
         Permission.CERTIFICATE_ISSUE: issuance.carry_out,
         Permission.CERTIFICATE_REVOKE: revocation.carry_out,
+        Permission.PROFILE_DEFINITION_PROPOSE: profiles.carry_out,
         Permission.REGISTRATION_BATCH_CREATE: batches.carry_out,
         Permission.REVOCATION_BULK_PROPOSE: bulk_revocation.carry_out,
+        Permission.REVOCATION_EMERGENCY_CONFIRM: revocation.carry_out_confirmation,
     }
     resources: Mapping[Permission, ResourceOf] = {
         Permission.APPROVAL_STANDING_PROPOSE: standing.resource_of,
+        Permission.PROFILE_DEFINITION_PROPOSE: profiles.resource_of,
         Permission.REGISTRATION_BATCH_CREATE: batches.resource_of,
         Permission.REVOCATION_BULK_PROPOSE: bulk_revocation.resource_of,
     }
@@ -130,7 +135,7 @@ def compose(ports: Ports, settings: Settings) -> Services:
         batches=batches,
         bulk_revocation=bulk_revocation,
         grants=grants,
-        inventory=Inventory(ports, audit, profiles, parties),
+        inventory=Inventory(ports, audit, configured, parties),
         issuance=issuance,
         keys=keys,
         log=log,

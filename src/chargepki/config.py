@@ -196,7 +196,7 @@ class StatusSection(_Section):
 
 
 class WitnessSection(_Section):
-    """Somebody who cosigns the log's checkpoints, and so makes a second history impossible. `key` is what `chargepki witness key` prints."""
+    """Somebody who cosigns the log's checkpoints, and so makes a second history impossible. `key` is from `chargepki witness key`."""
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")
     url: str = Field(max_length=512)

@@ -20,6 +20,7 @@ from chargepki.adapters.listen.tls import ClientAuth, LiveTls, ServerIdentity
 from chargepki.adapters.notify import LocalNotifier
 from chargepki.adapters.oidc.provider import Provider
 from chargepki.adapters.store import open_store
+from chargepki.adapters.telemetry.alarms import sound_alarm
 from chargepki.adapters.telemetry.http import create_health_app
 from chargepki.adapters.telemetry.metrics import Check, Metrics, Reading
 from chargepki.adapters.tlog.copy import MEMORY_FILE, POLICY_FILE, FileMemory
@@ -105,6 +106,7 @@ class _Start:
         self._tasks: list[asyncio.Task[None]] = []
         self._has_new_authority = asyncio.Event()
         ports.notifier.subscribe(self._on_event)
+        ports.notifier.subscribe(sound_alarm)
         self._status_url = config.server.public_status_url  # "" until the listener is bound
         self._ocpp_url = config.server.public_ocpp_url
         self._witnesses = Witnesses(config.witness_peers(), ports.clock)
@@ -313,6 +315,7 @@ class _Start:
                 api_tls.reload(await self._identities(TLS_SERVER, API_KEYS), client_anchors=await self._station_anchors())
                 await self._report_interrupted(INTENT_GRACE)
                 await self._services.approvals.carry_out_due()
+                await self._services.revocation.release_due()
             except ChargePkiError as error:
                 _log.error("chores failed, next try in a minute", error=str(error))
 

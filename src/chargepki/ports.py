@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
+from chargepki.core.profiles.narrowing import ProfileVersion
 from chargepki.core.records import (
     Account,
     ApiToken,
@@ -37,6 +38,7 @@ from chargepki.core.records import (
     PartyId,
     Person,
     PersonId,
+    ProfileId,
     Proposal,
     ProposalId,
     ProposalState,
@@ -449,6 +451,13 @@ class SetKeyState:
 
 
 @dataclass(frozen=True, slots=True)
+class AddProfileVersion:
+    """`Conflict` when the profile has a version of this number."""
+
+    version: ProfileVersion
+
+
+@dataclass(frozen=True, slots=True)
 class AddSubjectKey:
     """The key of a person's commitments in the log, sealed. The first one stays; a second one is dropped silently."""
 
@@ -538,6 +547,7 @@ Change = (
     | UseStanding
     | AddKeyRecord
     | SetKeyState
+    | AddProfileVersion
     | AddSubjectKey
     | EraseSubject
     | AddCrl
@@ -582,6 +592,10 @@ class Store(Protocol):
 
     async def latest_events(self, ids: Sequence[CertificateId]) -> dict[CertificateId, CertificateEvent]:
         """The newest event of each certificate that has one."""
+        ...
+
+    async def list_due_holds(self, *, before: datetime, limit: int = 50) -> tuple[CertificateEvent, ...]:
+        """Emergency holds that nobody confirmed and whose `until` is not after `before`; the longest due first."""
         ...
 
     def stream_revoked(self, issuer: AuthorityId, *, not_after_from: datetime) -> AsyncIterator[Revoked]:
@@ -709,6 +723,12 @@ class Store(Protocol):
         self, *, party: PartyId | None = None, is_live_at: datetime | None = None, cursor: str = "", limit: int = 50
     ) -> Page[StandingRecord]:
         """Oldest first; with `is_live_at`, `approval.used` is the count of that instant's hour."""
+        ...
+
+    async def list_profile_versions(
+        self, *, profile: ProfileId | None = None, is_newest: bool = False, cursor: str = "", limit: int = 50
+    ) -> Page[ProfileVersion]:
+        """Newest first; with `is_newest` only the one in force of each profile."""
         ...
 
     async def get_key_record(self, ref: KeyRef) -> KeyRecord: ...

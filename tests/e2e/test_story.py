@@ -134,7 +134,7 @@ async def test_a_first_start_that_is_killed_again_and_again_is_finished_by_the_n
         await start_and_kill(data, moment)
     async with running_server(data) as server, server.client() as client:
         assert sorted(authority.id for authority in await client.authorities.list()) == AUTHORITIES
-        assert (await client.tokens.whoami()).role == "administrator"
+        assert [g.role for g in (await client.tokens.whoami()).grants] == ["developer"]
         issued = await client.certificates.order(profile="backend/tls-server", key_spec="ec-p256", host="csms.example.org")
         assert issued.certificate.state == "valid"
         assert not [intent async for intent in client.intents.list()]

@@ -1,5 +1,6 @@
 """The machine's randomness, and sortable ids made from it."""
 
+import os
 import secrets
 import threading
 import time
@@ -9,6 +10,9 @@ from typing import Final
 CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: people read ids aloud
 RANDOM_BITS: Final = 80  # ULID: 48 bits of milliseconds, then 80 random bits, 26 characters in all
 ULID_CHARACTERS: Final = 26
+DRAWN_OCTETS: Final = 4096  # one system call's worth: it costs as much as making an id, and a certificate takes five ids
+
+_PAIRS: Final = tuple(high + low for high in CROCKFORD for low in CROCKFORD)  # two characters at a time
 
 
 class SystemEntropy:
@@ -18,19 +22,28 @@ class SystemEntropy:
         self._milliseconds = milliseconds
         self._lock = threading.Lock()
         self._last = 0
+        self._drawn, self._used, self._process = b"", 0, 0
 
     def octets(self, count: int) -> bytes:
         return secrets.token_bytes(count)
 
     def ulid(self, prefix: str) -> str:
         """`prefix_` and a ULID. Ids of one process are strictly increasing, also within a millisecond and when the clock goes back."""
-        fresh = (self._milliseconds() << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+        now = self._milliseconds()
         with self._lock:
-            is_same_millisecond = (fresh >> RANDOM_BITS) <= (self._last >> RANDOM_BITS)
-            self._last = self._last + 1 + secrets.randbits(32) if is_same_millisecond else fresh
+            is_same_millisecond = now <= self._last >> RANDOM_BITS
+            self._last = self._last + 1 + self._draw(32) if is_same_millisecond else now << RANDOM_BITS | self._draw(RANDOM_BITS)
             value = self._last
         return f"{prefix}_{_crockford(value)}"
 
+    def _draw(self, bits: int) -> int:
+        """Random bits for ids, which are no secrets, from octets drawn ahead; none is used twice, not even after a fork."""
+        count = bits // 8
+        if self._used + count > len(self._drawn) or self._process != os.getpid():
+            self._drawn, self._used, self._process = secrets.token_bytes(DRAWN_OCTETS), 0, os.getpid()
+        self._used += count
+        return int.from_bytes(self._drawn[self._used - count : self._used])
+
 
 def _crockford(value: int) -> str:
-    return "".join(CROCKFORD[(value >> shift) & 31] for shift in range(5 * (ULID_CHARACTERS - 1), -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(10 * (ULID_CHARACTERS // 2 - 1), -1, -10)])

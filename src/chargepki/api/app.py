@@ -16,6 +16,7 @@ from chargepki.api import (
     grants,
     inspections,
     intents,
+    keys,
     log,
     machines,
     openapi,
@@ -39,6 +40,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     certificates.router,
     authorities.router,
     profiles.router,
+    profiles.versions_router,
     csr_checks.router,
     inspections.router,
     stations.router,
@@ -60,6 +62,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     user_sessions.router,
     audit_entries.router,
     intents.router,
+    keys.router,
     log.router,
 )
 

@@ -60,6 +60,10 @@ class RevocationBody(Order):
     note: str = Field("", max_length=NOTE_CHARS_MAX, pattern=r"^[^\x00-\x1f\x7f]*$")
 
 
+class HoldBody(Order):
+    note: str = Field("", max_length=NOTE_CHARS_MAX, pattern=r"^[^\x00-\x1f\x7f]*$")
+
+
 class Pkcs12Body(Order):
     passphrase: SecretStr = Field(min_length=PASSPHRASE_CHARS_MIN, max_length=PASSPHRASE_CHARS_MAX)
 
@@ -68,6 +72,7 @@ class RevocationView(View):
     reason: RevocationReason
     at: datetime
     note: str
+    until: datetime | None = Field(description="of an emergency hold: unless two others confirm it, it ends then")
 
 
 class CertificateView(View):
@@ -113,6 +118,11 @@ class EventView(View):
     at: datetime
     actor: str
     note: str
+    until: datetime | None = Field(description="of an emergency hold: unless two others confirm it, it ends then")
+
+
+class EmergencyHoldView(EventView):
+    proposal: str | None = Field(description="what two others agree to, so that the hold lasts; null where nobody else has to")
 
 
 class EventList(View):
@@ -201,6 +211,17 @@ async def revoke_certificate(id: IdPath, body: RevocationBody, visit: Visiting) 
     return answer(show_event(event))
 
 
+@router.post("/{id}/hold", summary="Hold a certificate at once, for a day", **shown(EmergencyHoldView))
+async def hold_certificate(id: IdPath, body: HoldBody, visit: Visiting) -> Response:
+    held = await visit.services.revocation.hold(visit.caller, CertificateId(id), note=body.note)
+    return answer(EmergencyHoldView(**show_event(held.event).model_dump(), proposal=held.proposal or None))
+
+
+@router.post("/{id}/hold/confirm", summary="Let an emergency hold last until it is released", **shown(EventView))
+async def confirm_hold(id: IdPath, visit: Visiting) -> Response:
+    return answer(show_event(await visit.services.revocation.confirm(visit.caller, CertificateId(id))))
+
+
 @router.post("/{id}/release", summary="Release a certificate from hold", **shown(EventView))
 async def release_certificate(id: IdPath, visit: Visiting) -> Response:
     return answer(show_event(await visit.services.revocation.release(visit.caller, CertificateId(id))))
@@ -237,12 +258,18 @@ def show_certificate(certificate: Certificate, event: CertificateEvent | None, n
         sha256=hashlib.sha256(certificate.der).hexdigest(),
         spki_sha256=certificate.spki_sha256.hex(),
         has_key=certificate.key is not None,
-        revocation=None if _is_good(event) or event is None else RevocationView(reason=event.reason, at=event.at, note=event.note),
+        revocation=_show_revocation(event),
     )
 
 
+def _show_revocation(event: CertificateEvent | None) -> RevocationView | None:
+    if event is None or _is_good(event):
+        return None
+    return RevocationView(reason=event.reason, at=event.at, note=event.note, until=event.until)
+
+
 def show_event(event: CertificateEvent) -> EventView:
-    return EventView(id=event.id, kind=event.kind, reason=event.reason, at=event.at, actor=event.actor, note=event.note)
+    return EventView(id=event.id, kind=event.kind, reason=event.reason, at=event.at, actor=event.actor, note=event.note, until=event.until)
 
 
 def _state(certificate: Certificate, event: CertificateEvent | None, now: datetime) -> Literal["valid", "held", "revoked", "expired"]:

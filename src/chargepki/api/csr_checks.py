@@ -44,7 +44,7 @@ class CsrCheckView(View):
 @router.post("", summary="Check a CSR without ordering anything", **shown(CsrCheckView))
 async def check_csr(body: CsrCheckOrder, visit: Visiting) -> Response:
     visit.services.audit.check(visit.caller, Permission.PROFILE_READ, PUBLIC_RESOURCE)
-    allowed = frozenset(KeySpec) if body.profile is None else visit.services.profiles.get(ProfileId(body.profile)).profile.keys
+    allowed = frozenset(KeySpec) if body.profile is None else (await visit.services.profiles.get(ProfileId(body.profile))).profile.keys
     return answer(await asyncio.to_thread(_check, body.csr.encode(), body.tolerant, allowed))
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import CertificateId, PartyId, SecurityProfile, StationId
 from chargepki.ports import Ports
 from chargepki.services.access import Access
@@ -17,6 +16,7 @@ from chargepki.services.bulk_revocation import BulkRevocation
 from chargepki.services.grants import Grants
 from chargepki.services.inventory import Inventory
 from chargepki.services.issuance import Issuance
+from chargepki.services.keys import Keys
 from chargepki.services.log import TransparencyLog
 from chargepki.services.machine_sign_in import MachineSignIn
 from chargepki.services.machines import Machines
@@ -24,6 +24,7 @@ from chargepki.services.monitors import LogWatch
 from chargepki.services.openid import OpenId
 from chargepki.services.parties import Parties
 from chargepki.services.people import People
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.revocation import Revocation
 from chargepki.services.sessions import Sessions
 from chargepki.services.sign_in import SignIn
@@ -88,13 +89,14 @@ class ApiServices:
     grants: Grants
     inventory: Inventory
     issuance: Issuance
+    keys: Keys
     log: TransparencyLog
     machine_sign_in: MachineSignIn
     machines: Machines
     openid: OpenId
     parties: Parties
     people: People
-    profiles: Profiles
+    profiles: ProfileRegister
     revocation: Revocation
     sessions: Sessions
     sign_in: SignIn

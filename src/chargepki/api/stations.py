@@ -8,11 +8,10 @@ from pydantic import Field, StrictBool
 
 from chargepki.api.shapes import PAGE_SIZE, Cursor, Id, IdPath, Limit, Order, PageView, TextQuery, View, answer, shown
 from chargepki.api.visit import ShownOnce, Visit, Visiting
-from chargepki.core.access.model import Resource
 from chargepki.core.access.permissions import Permission
-from chargepki.core.identifiers.name_spaces import NameKind, ScopedName
 from chargepki.core.records import ProfileId, SecurityEvent, SecurityProfile, Station, StationId, StationState
 from chargepki.errors import Finding, NotFound
+from chargepki.services.scoping import resource_of_station
 
 IDENTITY_CHARS_MAX: Final = 48  # OCPP 2.0.1 SecurityCtrlr.Identity
 NAME_CHARS_MAX: Final = 64
@@ -184,7 +183,7 @@ async def list_security_events(id: IdPath, visit: Visiting, cursor: Cursor = "",
 async def trigger_certificate(id: IdPath, visit: Visiting) -> Response:
     services, station = visit.services, StationId(id)
     known = await services.inventory.get_station(visit.caller, station)
-    resource = Resource(party=known.party, names=(ScopedName(NameKind.STATION, station),))
+    resource = resource_of_station(known, None)
     act = visit.caller.act(Permission.STATION_COMMAND, f"station:{station}", resource=resource, command="certificate-trigger")
     async with services.audit.act(act) as opened:
         if services.gateway is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chargepki.client.approvals import BlastRadius
     from chargepki.client.certificates import Certificate, CertificateDetail, Impact, Issued
 
-app = noun("cert", "Certificates: order, list, show, revoke, revoke-many, release, export.")
+app = noun("cert", "Certificates: order, list, show, revoke, revoke-many, hold, confirm-hold, release, export.")
 
 SUFFIXES: Final = {"pem": ".chain.pem", "ocpp": ".chain.pem", "der": ".cer", "pkcs7": ".p7c"}
 CHAIN_OCTETS_MAX: Final = 256 * 1024  # five ML-DSA-87 certificates in PEM take 60,000
@@ -90,7 +90,8 @@ async def show_certificate(desk: Desk, id: IdArgument) -> None:
         ("Id", certificate.id),
     )
     for event in events:
-        desk.out.facts((event.kind.capitalize(), f"{minute(event.at)} by {event.actor}: {event.reason} {event.note}".rstrip()))
+        ends = f" (emergency: ends {minute(event.until)} unless confirmed)" if event.until else ""
+        desk.out.facts((event.kind.capitalize(), f"{minute(event.at)} by {event.actor}: {event.reason} {event.note}".rstrip() + ends))
 
 
 @command(app, "request", undone="Nothing was signed.")
@@ -224,6 +225,39 @@ def _check_confirmed(desk: Desk, certificate: "Certificate", impact: "Impact", c
     if confirm:
         raise Refused.because("cli.confirm", f"you named {confirm!r}; this is {name!r}", hint=f"--confirm {name}")
     raise Refused.because("cli.confirm", "revoking an authority wants its name", hint=f"add --confirm {name} when you mean it")
+
+
+@command(app, "hold", undone="Nothing was held.")
+async def hold_certificate(desk: Desk, id: IdArgument, note: Annotated[str, typer.Option(help="why, for the audit trail")] = "") -> None:
+    """Hold a certificate at once and alone, in an emergency. Unless two others confirm it, the hold ends after a day."""
+    from chargepki.cli.output import minute
+
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        held = await client.certificates.hold(certificate.id, note=note)
+    if desk.is_json:
+        desk.out.json(held)
+        return
+    desk.out.facts(
+        ("Held", f"{certificate.profile} certificate of {_owner(certificate)}, until {minute(held.until)}"),
+        ("Alarm", "everybody who looks after the platform is told that you did this alone"),
+        ("Others", f"chargepki approval approve {held.proposal}" if held.proposal else f"chargepki cert confirm-hold {certificate.id}"),
+        ("Undo", f"chargepki cert release {certificate.id}"),
+    )
+
+
+@command(app, "confirm-hold", undone="The hold still ends by itself.")
+async def confirm_hold(desk: Desk, id: IdArgument) -> None:
+    """Let an emergency hold last until it is released. Takes two who did not make it."""
+    async with desk.client() as client:
+        certificate = await find_certificate(client, id)
+        event = await client.certificates.confirm_hold(certificate.id)
+    if desk.is_json:
+        desk.out.json(event)
+        return
+    desk.out.facts(
+        ("Confirmed", f"{certificate.subject} is held until it is released"), ("Undo", f"chargepki cert release {certificate.id}")
+    )
 
 
 @command(app, "release", undone="Nothing was released.")

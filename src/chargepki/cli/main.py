@@ -12,15 +12,17 @@ from chargepki.cli import (
     batch,
     bench,
     ca,
+    ceremony,
     cert,
     config,
     crl,
     csr,
     doctor,
     grant,
+    init,
     inspect,
     keys,
-    log,
+    log_audit,
     machine,
     ocsp,
     party,
@@ -32,6 +34,7 @@ from chargepki.cli import (
     standing,
     station,
     token,
+    witness,
 )
 from chargepki.cli.exits import Exit, exit_code_of
 from chargepki.errors import ChargePkiError
@@ -62,9 +65,11 @@ _NOUNS: Final = (
     machine.app,
     grant.app,
     token.app,
-    log.app,
+    log_audit.app,
     keys.app,
+    ceremony.app,
     signer.app,
+    witness.app,
     config.app,
     bench.app,
 )
@@ -74,6 +79,7 @@ for _noun in _NOUNS:
     app.add_typer(_noun)
 inspect.register(app)
 doctor.register(app)
+init.register(app)
 platform.register(app)
 sign_in.register(app)
 

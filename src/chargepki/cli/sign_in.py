@@ -42,7 +42,7 @@ async def login(
         ways = await client.sign_in.ways()
         names = [way.name for way in ways.oidc]
         if oidc or provider or (names and not local and not username):
-            secret = await _sign_in_with_provider(desk, client, _choose(names, provider), _ask("Invitation: ") if invitation else "")
+            secret = await _sign_in_with_provider(desk, client, _choose(names, provider), ask_secret("Invitation: ") if invitation else "")
         else:
             secret = await _sign_in_locally(client, username)
     _keep(desk, secret)
@@ -129,12 +129,12 @@ async def set_password(
     """Take up an invitation, or change the password you have."""
     if invitation:
         async with _stranger(desk) as client:
-            secret = await client.sign_in.with_invitation(_ask("Invitation: "), _ask_new_password())
+            secret = await client.sign_in.with_invitation(ask_secret("Invitation: "), ask_new_password())
         _keep(desk, secret)
         if not desk.is_json:
             desk.out.facts(("Next", "chargepki account totp"))
         return
-    old, new = _ask("Password: "), _ask_new_password()
+    old, new = ask_secret("Password: "), ask_new_password()
     async with desk.client() as client:
         await client.account.set_password(old, new, ask_code("Code (empty without a second factor): "))
     session_file.drop(desk.server().url)
@@ -146,9 +146,9 @@ async def enrol_totp(desk: Desk) -> None:
     """Set up a second factor: an authenticator app on a telephone."""
     async with desk.client() as client:
         offer = await client.account.offer_totp()
-        _show_qr(offer.uri)
+        show_qr(offer.uri)
         desk.out.talk(f"Scan this with an authenticator app, or type the secret: {offer.secret}")
-        await client.account.enrol_totp(_ask("Password: "), offer.handle, ask_code("First code of the app: "))
+        await client.account.enrol_totp(ask_secret("Password: "), offer.handle, ask_code("First code of the app: "))
     _tell(desk, {"state": "set up"}, ("Set up", "your second factor; codes count from now on"))
 
 
@@ -191,7 +191,7 @@ async def _sign_in_with_provider(desk: Desk, client: "Client", provider: str, in
     def show(start: "DeviceStart") -> None:
         desk.out.talk(f"Open {start.verification_uri} and enter the code  {start.user_code}")
         if start.verification_uri_complete:
-            _show_qr(start.verification_uri_complete)
+            show_qr(start.verification_uri_complete)
         desk.out.talk(f"Waiting, at most {start.expires_seconds // 60} minutes ... Only go on if you started this yourself.")
 
     return await client.sign_in.with_device(provider, show, invitation=invitation)
@@ -199,7 +199,7 @@ async def _sign_in_with_provider(desk: Desk, client: "Client", provider: str, in
 
 async def _sign_in_locally(client: "Client", username: str) -> "SessionSecret":
     name = username or str(typer.prompt("User name", err=True))
-    password = _ask("Password: ")
+    password = ask_secret("Password: ")
     return await client.sign_in.with_password(name, password, ask_code("Code (empty without a second factor): "))
 
 
@@ -225,7 +225,7 @@ def _tell(desk: Desk, value: object, *facts: tuple[str, str]) -> None:
         desk.out.facts(*facts)
 
 
-def _ask(prompt: str) -> str:
+def ask_secret(prompt: str) -> str:
     """A secret, unseen. Never a flag: command lines are seen by others and kept in histories. From a pipe, one line each."""
     import getpass
 
@@ -238,17 +238,17 @@ def _ask(prompt: str) -> str:
 
 
 def ask_code(prompt: str = "Code: ") -> str:
-    return "".join(c for c in _ask(prompt) if c.isdecimal())
+    return "".join(c for c in ask_secret(prompt) if c.isdecimal())
 
 
-def _ask_new_password() -> str:
-    first = _ask("New password (12 characters or more): ")
-    if sys.stdin.isatty() and _ask("Again: ") != first:
+def ask_new_password() -> str:
+    first = ask_secret("New password (12 characters or more): ")
+    if sys.stdin.isatty() and ask_secret("Again: ") != first:
         raise Refused.because("cli.password.differs", "the two passwords differ")
     return first
 
 
-def _show_qr(text: str) -> None:
+def show_qr(text: str) -> None:
     """On a terminal only: a QR code in a log would be a secret in a log."""
     if sys.stderr.isatty():
         import segno

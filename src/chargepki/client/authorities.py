@@ -1,10 +1,12 @@
 """Authorities, their CRLs, and the profiles they issue."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from chargepki.client.paging import iterate
 from chargepki.client.transport import Transport
-from chargepki.client.wire import decode
+from chargepki.client.wire import decode, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ class NameRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Who narrowed a field of a profile: "config", or the approved change's proposal."""
+
+    field: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     id: str
     title: str
@@ -59,6 +69,37 @@ class Profile:
     path_length: int | None
     organizations: tuple[str, ...] | None
     host_suffixes: tuple[str, ...] | None
+    effective_version: str
+    change: int
+    sources: tuple[Source, ...]
+
+    def source_of(self, field: str) -> str:
+        """Where a field's value comes from, for people."""
+        by = [source.by for source in self.sources if source.field == field]
+        return ", ".join(f"approved change {name}" if name.startswith("prp_") else name for name in by) or "built-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Of a built-in profile; None does not narrow."""
+
+    validity_days: int | None = None
+    validity_days_max: int | None = None
+    keys: tuple[str, ...] | None = None
+    organizations: tuple[str, ...] | None = None
+    host_suffixes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileVersion:
+    """A change that was agreed on; the newest of its profile is in force."""
+
+    profile: str
+    number: int
+    narrowing: Narrowing
+    proposal: str | None
+    created_by: str
+    created_at: datetime
 
 
 class Authorities:
@@ -120,3 +161,12 @@ class Profiles:
 
     async def get(self, id: str) -> Profile:
         return decode(Profile, await self._transport.get(f"/profiles/{id}"))
+
+    def versions(self, *, profile: str = "") -> AsyncIterator[ProfileVersion]:
+        """Newest first."""
+        return iterate(self._transport, ProfileVersion, "/profile-versions", profile=profile)
+
+    async def propose(self, id: str, narrowing: Narrowing, *, base: int | None = None) -> ProfileVersion:
+        """The whole narrowing that the profile shall have. Raises `NeedsVotes` until others agree."""
+        body = {"profile": id, "base": base, "narrowing": encode(narrowing)}
+        return decode(ProfileVersion, await self._transport.post("/profile-versions", body))

@@ -25,6 +25,7 @@ class Revocation:
     reason: str
     at: datetime
     note: str
+    until: datetime | None  # of an emergency hold that nobody has confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,14 @@ class StatusEvent:
     at: datetime
     actor: str
     note: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyHold(StatusEvent):
+    """`proposal` is what two others agree to, so that it lasts; None where nobody else has to."""
+
+    proposal: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,14 @@ class Certificates:
     async def revoke(self, id: str, *, reason: str, note: str = "") -> StatusEvent:
         """`reason` as RFC 5280 5.3.1 spells it; certificateHold can be released."""
         return decode(StatusEvent, await self._transport.post(f"/certificates/{id}/revoke", {"reason": reason, "note": note}))
+
+    async def hold(self, id: str, *, note: str = "") -> EmergencyHold:
+        """At once and alone, until `until`."""
+        return decode(EmergencyHold, await self._transport.post(f"/certificates/{id}/hold", {"note": note}))
+
+    async def confirm_hold(self, id: str) -> StatusEvent:
+        """An emergency hold lasts. Raises `NeedsVotes` where others have to agree."""
+        return decode(StatusEvent, await self._transport.post(f"/certificates/{id}/hold/confirm"))
 
     async def release(self, id: str) -> StatusEvent:
         return decode(StatusEvent, await self._transport.post(f"/certificates/{id}/release"))

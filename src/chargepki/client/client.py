@@ -14,6 +14,7 @@ from chargepki.client.certificates import Certificates
 from chargepki.client.checks import CsrChecks
 from chargepki.client.connection import Connection
 from chargepki.client.governance import Grants, Machines, Parties, People
+from chargepki.client.keys import Keys
 from chargepki.client.log import Log
 from chargepki.client.sign_in import Account, SignIn, SteppingUpTransport, UserSessions
 from chargepki.client.stations import Stations
@@ -30,6 +31,7 @@ class Client:
         self.certificates = Certificates(self._transport)
         self.authorities = Authorities(self._transport)
         self.profiles = Profiles(self._transport)
+        self.keys = Keys(self._transport)
         self.csr_checks = CsrChecks(self._transport)
         self.stations = Stations(self._transport)
         self.approvals = Approvals(self._transport)

@@ -1,7 +1,8 @@
 """Reads the leaves of the log: audit entries of version 2, as `core/audit.py` writes them (docs/specs/audit-entry.md)."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +13,9 @@ from chargepki.core.canonical_json import JsonValue
 from chargepki.core.records import Outcome
 from chargepki.errors import Refused
 
+INDEX_DIGITS_MAX: Final = 12
 SPEC: Final = "docs/specs/audit-entry.md"
+_ID: Final = re.compile(rb'"id":"(aud_[0-9A-Z]{26})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,34 @@ def describe_leaf(leaf: Leaf) -> str:
 
 def _refuse(why: str) -> Refused:
     return Refused.because("audit.entry.malformed", why, path="entry", clause=SPEC)
+
+
+def find_id(octets: bytes) -> str:
+    """The id that stands in a leaf that may be damaged; "" when there is none to be seen."""
+    match = _ID.search(octets)
+    return "" if match is None else match[1].decode()
+
+
+def find_leaves(entries: Iterable[bytes], what: str) -> tuple[tuple[int, bytes], ...]:
+    """The leaf that an index or an entry's id names, or that says a certificate (by id or serial number) was issued; then its intent."""
+    wanted = int(what) if is_index(what) else None
+    serial = what.replace(":", "").lower().lstrip("0")
+    intents: dict[str, tuple[int, bytes, str]] = {}
+    for index, octets in enumerate(entries):
+        try:
+            leaf = parse_leaf(octets)
+        except Refused:
+            continue  # the monitor says so
+        announced = intents.pop(leaf.of, None)
+        if leaf.outcome == Outcome.INTENT:
+            intents[leaf.id] = (index, octets, str(leaf.effect.get("serial")))
+        is_issued = announced is not None and leaf.outcome == Outcome.DONE
+        is_certificate = is_issued and (leaf.object == f"certificate:{what}" or (announced or (0, b"", ""))[2] == serial)
+        if wanted == index or leaf.id == what or (wanted is None and is_certificate):
+            return ((index, octets), *((announced[:2],) if announced is not None else ()))
+    return ()
+
+
+def is_index(text: str) -> bool:
+    """Serial numbers are longer, ids begin with letters."""
+    return text.isascii() and text.isdigit() and len(text) <= INDEX_DIGITS_MAX

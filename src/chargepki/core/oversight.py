@@ -41,6 +41,7 @@ class OpenIntent:
     object: str
     intent: str  # int_..., "" where the effect names none
     digest: str  # of the ballot that allowed it, "" without one
+    tbs_sha256: str = ""  # of what was to be signed, where something was
 
 
 @dataclass(slots=True)
@@ -125,10 +126,8 @@ class Oversight:
         counted = [vote.voter.person for vote in ballot.votes if vote.is_for and vote.digest == ballot.digest]
         strange = sorted(person for person in counted if not known.get(person, False))
         if strange:
-            # A ceremony takes its votes on paper and on the screen: its transcript has them.
-            severity = Severity.WARNING if leaf.door == "ceremony" else Severity.ERROR
             message = f"no earlier entry has the vote of {', '.join(strange)}"
-            yield Finding("monitor.vote.unrecorded", message, severity, hint="ask them; a ceremony's transcript has its votes")
+            yield Finding("monitor.vote.unrecorded", message, hint="ask them whether they agreed to it")
         against = sorted(person for person, is_for in known.items() if not is_for) if ballot.digest else []
         if against:
             yield Finding("monitor.vote.against", f"it was allowed although {', '.join(against)} had voted against it")
@@ -154,11 +153,18 @@ class Oversight:
     def _open(self, index: int, leaf: Leaf, recorded: Recorded | None) -> Iterable[Finding]:
         if recorded is None:
             yield Finding("monitor.decision.missing", "a signature was announced without a decision")
-        if not isinstance(leaf.effect.get("tbs_sha256"), str) or not isinstance(leaf.effect.get("serial"), str):
+        tbs, serial = leaf.effect.get("tbs_sha256"), leaf.effect.get("serial")
+        is_certificate = leaf.action == Permission.CERTIFICATE_ISSUE or "profile" in leaf.effect
+        if is_certificate and not (isinstance(tbs, str) and isinstance(serial, str)):
             yield Finding("monitor.intent.vague", "the intent does not name the serial number and the hash of what is to be signed")
         digest = "" if recorded is None or not recorded.ballot.votes else recorded.ballot.digest.hex()
         intent = str(leaf.effect.get("intent") or "")
-        _put(self.intents, leaf.id, OpenIntent(index, leaf.at, leaf.actor, leaf.action, leaf.object, intent, digest), INTENTS_MAX)
+        _put(
+            self.intents,
+            leaf.id,
+            OpenIntent(index, leaf.at, leaf.actor, leaf.action, leaf.object, intent, digest, str(tbs or "")),
+            INTENTS_MAX,
+        )
 
     def _close(self, leaf: Leaf) -> Iterable[Finding]:
         intent = self.intents.pop(leaf.of, None)
@@ -167,7 +173,7 @@ class Oversight:
             return
         if (intent.actor, intent.action) != (leaf.actor, leaf.action):
             yield Finding("monitor.intent.other", f"it follows {leaf.of}, which announced {intent.action} by {intent.actor}")
-        if leaf.outcome == Outcome.DONE and not leaf.after_sha256:
+        if leaf.outcome == Outcome.DONE and intent.tbs_sha256 and not leaf.after_sha256:
             yield Finding("monitor.certificate.unnamed", "it was signed, but the entry has no hash of the result")
         if leaf.outcome == Outcome.DONE and leaf.action == Permission.CA_AUTHORITY_CREATE and intent.digest:
             if intent.digest in self.used:

@@ -38,11 +38,20 @@ def decode_oversight(value: Mapping[str, Any]) -> Oversight:
 
 
 def _encode_intent(intent: OpenIntent) -> JsonValue:
-    return [intent.index, intent.at.isoformat(), intent.actor, intent.action, intent.object, intent.intent, intent.digest]
+    return [
+        intent.index,
+        intent.at.isoformat(),
+        intent.actor,
+        intent.action,
+        intent.object,
+        intent.intent,
+        intent.digest,
+        intent.tbs_sha256,
+    ]
 
 
-def _decode_intent(index: int, at: str, actor: str, action: str, object: str, intent: str, digest: str) -> OpenIntent:
-    return OpenIntent(int(index), parse_time(at), str(actor), str(action), str(object), str(intent), str(digest))
+def _decode_intent(index: int, at: str, actor: str, action: str, object: str, intent: str, digest: str, tbs: str) -> OpenIntent:
+    return OpenIntent(int(index), parse_time(at), str(actor), str(action), str(object), str(intent), str(digest), str(tbs))
 
 
 def _decode_votes(value: Mapping[str, Any]) -> Votes:

@@ -114,6 +114,7 @@ class CertificateEvent:
     at: datetime
     actor: str
     note: str = ""
+    until: datetime | None = None  # of an emergency hold: unless others confirm it, it ends then
 
 
 class StationState(StrEnum):

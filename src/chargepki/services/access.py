@@ -6,13 +6,14 @@ A token is random and long, so one SHA-256 finds it; a password hash on every ca
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from chargepki.core.access.decide import SYSTEM, held_permissions, narrow_grants, pattern_covers
 from chargepki.core.access.model import EVERYWHERE, Actor, ActorKind, Grant, Resource, Role, Scope
 from chargepki.core.access.permissions import Permission
+from chargepki.core.identifiers.name_spaces import ALL, NameKind, NameSpace
 from chargepki.core.records import (
     PLATFORM_PARTY,
     ApiToken,
@@ -24,13 +25,15 @@ from chargepki.core.records import (
     MachineState,
     Page,
     PartyId,
+    StationId,
     TokenId,
 )
 from chargepki.core.secret_text import new_secret
-from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, NotFound, refuse_errors
+from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, refuse_errors
 from chargepki.ports import AddApiToken, AddGrant, AddMachine, Ports, RevokeApiToken
 from chargepki.services.actors import Actors, check_token_lives, device_actor
 from chargepki.services.audit import AuditTrail, Caller, OpenAct
+from chargepki.services.scoping import missing
 
 API_PREFIX: Final = "cpat"
 ENROLMENT_PREFIX: Final = "cpet"
@@ -88,7 +91,8 @@ class Access:
             now = self._ports.clock.now()
             expires = now + timedelta(days=order.valid_days)
             _check_no_more_than_own(caller.actor, order, held_permissions(caller.actor, now, self._audit.policy))
-            grants = narrow_grants(caller.actor.grants, patterns=order.scopes, scope=order.scope, until=expires, now=now)
+            scope = await self._with_all_names(caller, order.scope)
+            grants = narrow_grants(caller.actor.grants, patterns=order.scopes, scope=scope, until=expires, now=now)
             ends = [expires, *([] if parent is None else [parent.expires_at])]
             token, secret = self._new_token(caller.actor.id, order.name, grants, holder, min(ends), parent)
             await self._ports.store.commit(AddApiToken(token), opened.done(object=f"token:{token.id}"))
@@ -120,20 +124,40 @@ class Access:
 
     async def revoke_token(self, caller: Caller, id: TokenId) -> None:
         """Ends a token and all that were narrowed from it. Everybody may end their own."""
+        self._audit.check_held(caller, Permission.ACCESS_TOKEN_REVOKE)
         token = await self._ports.store.get_api_token(id)
         is_own = token.holder == (await self._holder_of(caller.actor))[0] if caller.actor.kind is not ActorKind.STATION else False
-        missing = NotFound(Finding("access.token.unknown", f"there is no token {id}", hint="chargepki token list"))
+        resource = Resource(party=token.party, is_own=is_own)
         if not is_own:
-            self._audit.check_visible(caller, Permission.ACCESS_TOKEN_READ, token.party, missing)
-        async with self._audit.act(
-            caller.act(Permission.ACCESS_TOKEN_REVOKE, f"token:{id}", resource=Resource(party=token.party))
-        ) as opened:
+            self._audit.check_visible(caller, Permission.ACCESS_TOKEN_READ, resource, missing("token", id, "token"))
+        async with self._audit.act(caller.act(Permission.ACCESS_TOKEN_REVOKE, f"token:{id}", resource=resource)) as opened:
             await self._ports.store.commit(RevokeApiToken(id, self._ports.clock.now()), opened.done())
         self._known.clear()
 
     async def list_tokens(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[ApiToken]:
         parties = self._audit.parties_of(caller, Permission.ACCESS_TOKEN_READ)
         return await self._ports.store.list_api_tokens(parties=parties, cursor=cursor, limit=limit)
+
+    async def _with_all_names(self, caller: Caller, scope: Scope) -> Scope:
+        """A station has an identity and a serial number, and both must be covered: whoever names one means the other with it."""
+        if scope.names is None:
+            return scope
+        stations = [StationId(space.value) for space in scope.names if space.kind is NameKind.STATION and space.value != ALL]
+        has_serials = any(space.kind is NameKind.STATION_SERIAL for space in scope.names)
+        if stations and not has_serials:
+            serials = [await self._lookup_serial(caller, station) for station in stations]
+            return replace(scope, names=scope.names.union(NameSpace(NameKind.STATION_SERIAL, serial) for serial in serials if serial))
+        if has_serials and not any(space.kind is NameKind.STATION for space in scope.names):
+            return replace(scope, names=scope.names | {NameSpace(NameKind.STATION, ALL)})
+        return scope
+
+    async def _lookup_serial(self, caller: Caller, id: StationId) -> str:
+        """ "" for a station that does not exist for this caller."""
+        try:
+            station = await self._ports.store.get_station(id)
+        except NotFound:
+            return ""
+        return station.serial_number if self._audit.reaches_party(caller, Permission.ACCESS_TOKEN_CREATE, station.party) else ""
 
     async def _find_token(self, digest: bytes, now: datetime) -> ApiToken | None:
         """Read once per token and second: the look-up would be a sixth of what a certificate costs."""
@@ -213,7 +237,7 @@ def is_enrolee(actor: Actor) -> bool:
 
 def own_resource(actor: Actor) -> Resource:
     """What is the caller's own lies in the caller's own party."""
-    return Resource(party=_party_of(actor.grants))
+    return Resource(party=_party_of(actor.grants), is_own=True)
 
 
 def _party_of(grants: tuple[Grant, ...]) -> PartyId:

@@ -57,6 +57,7 @@ from chargepki.errors import Broken, Conflict, Finding, NotAuthenticated, NotAut
 from chargepki.ports import PAGE_SIZE_MAX, AddVote, Ports, UpdateProposal
 from chargepki.services.actors import Actors
 from chargepki.services.audit import AuditTrail, Caller, not_authorised
+from chargepki.services.scoping import missing
 
 DOOR: Final = "approval"
 ATTEMPTS_MAX: Final = 5  # at a version that others change too: two last votes at once are rare, five in a row are a fault
@@ -398,9 +399,11 @@ class Approvals:
         )
 
     async def _get(self, caller: Caller, id: ProposalId) -> Proposal:
-        missing = NotFound(Finding("approval.proposal.unknown", f"there is no proposal {id}", hint="chargepki approval list"))
+        self._audit.check_held(caller, Permission.APPROVAL_PROPOSAL_READ)
         proposal = await self._ports.store.get_proposal(id)
-        self._audit.check_visible(caller, Permission.APPROVAL_PROPOSAL_READ, proposal.party, missing)
+        self._audit.check_visible(
+            caller, Permission.APPROVAL_PROPOSAL_READ, Resource(party=proposal.party), missing("proposal", id, "approval")
+        )
         return proposal
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from chargepki.core.access.decide import decide, find_rule, held_permissions, visible_parties
+from chargepki.core.access.decide import decide, find_rule, held_permissions, reaches_party, visible_parties
 from chargepki.core.access.model import (
-    EVERYBODY,
     NO_BALLOT,
     PLATFORM_RESOURCE,
     Actor,
@@ -149,14 +148,14 @@ class OpenAct:
         return AppendAudit(self._entry(self.id, outcome, self.effect, of=self._intent))
 
     def _entry(self, id: AuditId, outcome: Outcome, effect: Effect, *, of: AuditId | None) -> AuditEntry:
-        # The judgement is told once: an act with an intent told it there.
+        # What was decided and who is behind it is told once: an act with an intent told it there.
         judgement = self.judgement if of is None else None
-        has_personal = bool(self.act.remote or self.act.personal)
-        salt = self._ports.entropy.octets(SALT_OCTETS) if has_personal else b""
+        act = self.act if of is None else replace(self.act, remote="", personal={})
+        salt = self._ports.entropy.octets(SALT_OCTETS) if act.remote or act.personal else b""
         return assemble_entry(
             id,
             self._ports.clock.now(),
-            self.act,
+            act,
             outcome,
             judgement=judgement,
             of=of,
@@ -246,6 +245,10 @@ class AuditTrail:
             case Deny() as denied:
                 raise not_authorised(denied, act)
 
+    def reaches_party(self, caller: Caller, permission: Permission, party: PartyId) -> bool:
+        """Whether anything of this party is within the caller's reach: to others it is as if it did not exist."""
+        return reaches_party(caller.actor, permission, party, self._ports.clock.now())
+
     def check_held(self, caller: Caller, permission: Permission) -> None:
         """Before an object is looked up: who holds the permission nowhere is told so, whether there is such an object or not."""
         if permission not in held_permissions(caller.actor, self._ports.clock.now(), self.policy):
@@ -262,9 +265,10 @@ class AuditTrail:
         )
 
     async def get(self, caller: Caller, id: AuditId) -> AuditEntry:
+        self.check_held(caller, Permission.AUDIT_ENTRY_READ)
         entry = await self._ports.store.get_audit(id)
-        missing = NotFound(Finding("audit.entry.unknown", f"there is no audit entry {id}", hint="chargepki log list"))
-        self.check_visible(caller, Permission.AUDIT_ENTRY_READ, entry.party, missing)
+        missing = NotFound(Finding("audit.entry.unknown", f"there is no audit entry {id}", hint="list them: chargepki log list"))
+        self.check_visible(caller, Permission.AUDIT_ENTRY_READ, Resource(party=entry.party), missing)
         return entry
 
     def _check_held(self, act: Act, opened: OpenAct) -> None:

@@ -26,11 +26,11 @@ from chargepki.core.issue import (
 from chargepki.core.names import AltNames, Name, find_name_faults, read_name
 from chargepki.core.profiles import authority as ca_profiles
 from chargepki.core.profiles.model import Profile
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import Authority, AuthorityId, AuthorityState, Certificate, CertificateId, ProfileId
 from chargepki.errors import Finding, NotFound, Refused, refuse_errors
 from chargepki.ports import AddAuthority, CertificateStatusChanged, Event, KeyHandle, Ports, SetAuthorityState
 from chargepki.services.audit import AuditTrail, Caller, OpenAct, Order
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.signing import SigningJob, issue_certificate
 
 CACHE_LIFETIME: Final = timedelta(seconds=30)  # how long another node's new authority may stay unseen here
@@ -87,7 +87,7 @@ class NewAuthority:
 
 
 class Authorities:
-    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, urls: Callable[[], StatusUrls]) -> None:
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: ProfileRegister, urls: Callable[[], StatusUrls]) -> None:
         self._ports, self._audit, self._profiles, self._urls = ports, audit, profiles, urls
         self._views: dict[AuthorityId, IssuerView] = {}
         self._templates: dict[tuple[ProfileId, AuthorityId, str], Template] = {}
@@ -101,7 +101,7 @@ class Authorities:
         resource = Resource(authority=new.parent or "", profile=new.profile, key=new.key_spec)
         act = caller.act(Permission.CA_AUTHORITY_CREATE, f"authority:{new.id}", resource=resource, profile=new.profile, key=new.key_spec)
         async with self._audit.act(act, order=Order(_encode(new)), ballot=ballot) as opened:
-            profile = self._profiles.get(new.profile).profile
+            profile = (await self._profiles.get(new.profile)).profile
             parent = None if new.parent is None else await self.view(new.parent)
             refuse_errors((*_find_faults(new, profile, parent), *await self._find_replacing_faults(new)))
             handle = await self._ports.vault.generate(new.key_spec, label=f"authority {new.id}")

@@ -39,7 +39,7 @@ from chargepki.services.actors import Actors
 from chargepki.services.approvals import proposal_of
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.proposed import order_of
-from chargepki.services.scoping import spaces_of
+from chargepki.services.scoping import no_such_party, spaces_of
 from chargepki.services.standing import BATCH_PREFIX, EVERY_STATION, Standing, find_standing, is_batch
 
 SEEN_WITH: Final = Permission.INVENTORY_STATION_READ  # whoever sees a party's stations sees for which a line may get certificates
@@ -98,6 +98,8 @@ class Batches:
         ulid = self._ports.entropy.ulid("bat").removeprefix(BATCH_PREFIX)
         act = caller.act(Permission.REGISTRATION_BATCH_CREATE, f"batch:{BATCH_PREFIX}{ulid}", resource=None, party=order.party)
         async with self._audit.act(act) as opened:
+            if not self._audit.reaches_party(caller, Permission.REGISTRATION_BATCH_CREATE, order.party):
+                raise no_such_party(order.party)
             party = await self._ports.store.get_party(order.party)
             now = self._ports.clock.now()
             refuse_errors(find_faults(order, party, self._profiles, now))
@@ -124,9 +126,7 @@ class Batches:
     async def create_token(self, caller: Caller, id: StandingId) -> str:
         """The factory line's bearer token, shown this once. The one before ends: one line, one token."""
         batch = await self.get(caller, id)
-        act = caller.act(
-            Permission.REGISTRATION_CREDENTIAL_CREATE, f"batch:{id}", resource=Resource(party=batch.party), credential="batch token"
-        )
+        act = caller.act(Permission.REGISTRATION_CREDENTIAL_CREATE, f"batch:{id}", resource=_about(batch.record), credential="batch token")
         async with self._audit.act(act) as opened:
             now = self._ports.clock.now()
             if batch.record.ended_at is not None or batch.record.approval.until <= now:
@@ -148,19 +148,20 @@ class Batches:
 
     async def get(self, caller: Caller, id: StandingId) -> Batch:
         missing = NotFound(Finding("batch.unknown", f"there is no factory batch {id}", hint="chargepki batch list"))
+        self._audit.check_held(caller, SEEN_WITH)
         if not id.startswith(BATCH_PREFIX):
             raise missing
         try:
             record = await find_standing(self._ports, id)
         except NotFound:
             raise missing from None
-        self._audit.check_visible(caller, SEEN_WITH, PartyId(record.approval.party), missing)
+        self._audit.check_visible(caller, SEEN_WITH, _about(record), missing)
         return await self._count(record)
 
     async def end(self, caller: Caller, id: StandingId) -> Batch:
         """At once, by one person: the approval, the machine, its grant and its token."""
         batch = await self.get(caller, id)
-        act = caller.act(Permission.REGISTRATION_BATCH_CREATE, f"batch:{id}", resource=Resource(party=batch.party), change="end")
+        act = caller.act(Permission.REGISTRATION_BATCH_CREATE, f"batch:{id}", resource=_about(batch.record), change="end")
         async with self._audit.act(act) as opened:
             now = self._ports.clock.now()
             grant = await self._ports.store.get_grant(_grant_id(id))
@@ -205,6 +206,12 @@ async def _records(ports: Ports, party: PartyId, *, is_live_at: datetime | None 
             yield record
         if not (cursor := page.next):
             return
+
+
+def _about(record: StandingRecord) -> Resource:
+    """The party and the serial numbers of a batch that there is."""
+    names = tuple(ScopedName(NameKind.STATION_SERIAL, prefix) for prefix in prefixes_of(record.approval))
+    return Resource(party=record.approval.party, names=names)
 
 
 def _check_no_line(caller: Caller) -> None:

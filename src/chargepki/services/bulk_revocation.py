@@ -28,6 +28,7 @@ from chargepki.errors import Conflict, Finding, NotFound, Refused
 from chargepki.ports import PAGE_SIZE_MAX, AddCertificateEvent, CertificateStatusChanged, Ports
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.proposed import order_of
+from chargepki.services.scoping import no_such_certificate
 
 # 165,000 octets of the 256 KiB that a proposal may have; the audit's own bound per piece is far away. A larger fleet: one authority.
 LIST_MAX: Final = 5_000
@@ -183,7 +184,9 @@ class BulkRevocation:
                 yield certificate
         for id in selection.ids:
             certificate = await self._ports.store.get_certificate(id)
-            yield _check_seen(certificate, str(id), parties)
+            if parties is not None and certificate.party not in parties:
+                raise no_such_certificate(id)
+            yield certificate
         for serial in selection.serials:
             if selection.query.issuer is None:
                 raise Refused.because("revocation.bulk.issuer", "a serial number needs its issuer", path="issuer", hint="--issuer ID")

@@ -17,13 +17,13 @@ from chargepki.core.lint import LintContext, lint_tbs
 from chargepki.core.names import read_name
 from chargepki.core.profiles.authority import signed_by_hand
 from chargepki.core.profiles.model import BACKDATE
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import AuthorityId, CertificateId, Crl, KeyRef, KeyState, ProfileId
 from chargepki.errors import Broken, Finding, NotFound, Refused
 from chargepki.ports import Ports
 from chargepki.services.authorities import Authorities
 from chargepki.services.ceremony_tools import Binder, Opinion, SecondOpinion
 from chargepki.services.crls import CrlPublisher
+from chargepki.services.profiles import ProfileRegister
 
 Facts = tuple[tuple[str, str], ...]
 BY_THE_KEY: Final = frozenset({"serial", "key id", "certificate sha256", "request sha256", "crl sha256"})
@@ -41,7 +41,7 @@ class Result:
 
 class Results:
     def __init__(
-        self, ports: Ports, profiles: Profiles, authorities: Authorities, crls: CrlPublisher, binder: Binder, second: SecondOpinion
+        self, ports: Ports, profiles: ProfileRegister, authorities: Authorities, crls: CrlPublisher, binder: Binder, second: SecondOpinion
     ) -> None:
         self._ports, self._profiles, self._authorities, self._crls = ports, profiles, authorities, crls
         self._binder, self._second = binder, second
@@ -90,7 +90,7 @@ class Results:
         parsed, above = x509.load_der_x509_certificate(der), x509.load_der_x509_certificate(chain[0])
         await self._binder.put(f"{id}.certificate", "CERTIFICATE", der)
         await self._binder.put(f"{id}.root", "CERTIFICATE", chain[-1])
-        lint = self._lint(script, parsed, above, profile_id)
+        lint = await self._lint(script, parsed, above, profile_id)
         facts = (
             ("subject", str(read_name(parsed.subject))),
             ("issuer", str(read_name(parsed.issuer))),
@@ -107,8 +107,8 @@ class Results:
         opinion = await self._second.of_certificate(f"{id}.certificate.pem", der, chain)
         return Result(facts, faults, (opinion,))
 
-    def _lint(self, script: Script, parsed: x509.Certificate, above: x509.Certificate, profile_id: ProfileId) -> tuple[Finding, ...]:
-        profile = self._profiles.get(profile_id).profile
+    async def _lint(self, script: Script, parsed: x509.Certificate, above: x509.Certificate, profile_id: ProfileId) -> tuple[Finding, ...]:
+        profile = (await self._profiles.get(profile_id)).profile
         is_root = not profile.issuers
         if script.kind in (Kind.SIGN, Kind.CROSS_SIGN, Kind.IMPORT):
             profile = signed_by_hand(profile, has_issuer_url=_has_issuer_url(parsed))
@@ -185,7 +185,10 @@ def read_note(octets: bytes) -> tuple[AuthorityId, ProfileId, KeyRef]:
         return AuthorityId(texts[0]), ProfileId(texts[1]), KeyRef(texts[2])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Refused.because(
-            "ceremony.note", "this is no note of a request", path="input.request", hint="ID.request.json, as the request's ceremony wrote it"
+            "ceremony.note",
+            "this is no note of a request",
+            path="input.request",
+            hint="ID.request.json, as the request's ceremony wrote it",
         ) from error
 
 

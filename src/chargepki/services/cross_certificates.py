@@ -19,7 +19,6 @@ from chargepki.core.keychecks import find_key_faults
 from chargepki.core.names import AltNames, Name, find_name_faults
 from chargepki.core.profiles.authority import signed_by_hand
 from chargepki.core.profiles.model import Profile
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import AuthorityId, Certificate, CertificateId, ProfileId
 from chargepki.core.request import assemble_request, assemble_request_info
 from chargepki.errors import Broken, Finding, Refused, refuse_errors
@@ -27,6 +26,7 @@ from chargepki.ports import KeyHandle, Ports, SigningOrder, SigningPurpose
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.authorities import PATH_LENGTH_MAX, Authorities, IssuerView, find_parent_faults
 from chargepki.services.ceremony_tools import Outbox
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.proposed import order_of, unreadable
 from chargepki.services.signing import SigningJob, issue_certificate
 
@@ -66,7 +66,7 @@ class _GivenName(Name):
 class CrossCertificates:
     """`outbox` takes what is carried away: it holds it durably before anything says that it was made."""
 
-    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, authorities: Authorities, outbox: Outbox) -> None:
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: ProfileRegister, authorities: Authorities, outbox: Outbox) -> None:
         self._ports, self._audit, self._profiles, self._authorities, self._outbox = ports, audit, profiles, authorities, outbox
 
     async def certify(self, caller: Caller, order: ForeignKey, *, ballot: Ballot = NO_BALLOT) -> Certificate:
@@ -75,7 +75,7 @@ class CrossCertificates:
         resource = Resource(authority=order.parent, profile=order.profile, key=request.key_spec or "")
         act = caller.act(Permission.CA_AUTHORITY_CREATE, f"authority:{order.id}", resource=resource, profile=order.profile, do="certify")
         async with self._audit.act(act, order=order_of(_encode(order), ballot), ballot=ballot) as opened:
-            profile = self._profiles.get(order.profile).profile
+            profile = (await self._profiles.get(order.profile)).profile
             parent = await self._authorities.view(order.parent)
             name = _name_of(order, request)
             opened.findings = refuse_errors(_find_faults(order, request, name, profile, parent))

@@ -53,7 +53,7 @@ class Grants:
         act = caller.act(Permission.ACCESS_GRANT_PROPOSE, "grant:new", resource=None, role=role.value)
         async with self._audit.act(act) as opened, self._writing:
             to = await find_holder(self._ports, holder)
-            self._audit.check_visible(caller, Permission.ACCESS_GRANT_PROPOSE, to.party, unknown_holder())
+            self._audit.check_visible(caller, Permission.ACCESS_GRANT_PROPOSE, Resource(party=to.party), unknown_holder())
             opened.act = replace(opened.act, object=f"grant:{to.id}")
             wanted, end = with_party(role, scope, to.party), self._end(to, until)
             live = await self._check_grantable(caller, to, role, wanted, end)
@@ -109,7 +109,7 @@ class Grants:
             record = await self._load(id)
             holder = await find_holder(self._ports, record.holder)
             if act.resource is None:
-                self._audit.check_visible(caller, act.action, holder.party, _unknown(id))
+                self._audit.check_visible(caller, act.action, Resource(party=holder.party), _unknown(id))
                 opened.check(Resource(party=holder.party))
             if record.state is GrantState.ENDED:
                 raise Conflict(Finding("grant.state", f"grant {id} has ended already", path="grant"))
@@ -119,10 +119,13 @@ class Grants:
             return HeldGrant(replace(ended, version=record.version + 1), holder)
 
     async def get_grant(self, caller: Caller, id: GrantId) -> HeldGrant:
+        is_own = (await self._lookup_held(caller, id)) is not None
+        if not is_own:
+            self._audit.check_held(caller, Permission.ACCESS_GRANT_READ)
         record = await self._load(id)
         holder = await find_holder(self._ports, record.holder)
-        if holder_of(caller.actor) != record.holder:
-            self._audit.check_visible(caller, Permission.ACCESS_GRANT_READ, holder.party, _unknown(id))
+        if not is_own:
+            self._audit.check_visible(caller, Permission.ACCESS_GRANT_READ, Resource(party=holder.party), _unknown(id))
         return HeldGrant(record, holder)
 
     async def list_grants(
@@ -196,6 +199,14 @@ class Grants:
             return None
         is_holder = caller.actor.kind is ActorKind.PERSON and caller.actor.id == record.holder
         return record if is_holder else None
+
+    async def _lookup_held(self, caller: Caller, id: GrantId) -> GrantRecord | None:
+        """The grant, where the caller, or who their token speaks for, is its holder."""
+        try:
+            record = await self._ports.store.get_grant(id)
+        except NotFound:
+            return None
+        return record if holder_of(caller.actor) == record.holder else None
 
     async def _load(self, id: GrantId) -> GrantRecord:
         try:

@@ -73,17 +73,16 @@ class Inventory:
             return station
 
     async def get_station(self, caller: Caller, id: StationId) -> Station:
+        self._audit.check_held(caller, Permission.INVENTORY_STATION_READ)
         station = await self._ports.store.get_station(id)
-        self._audit.check_visible(caller, Permission.INVENTORY_STATION_READ, station.party, no_such_station(id))
+        self._audit.check_visible(caller, Permission.INVENTORY_STATION_READ, resource_of_station(station, None), no_such_station(id))
         return station
 
     async def list_stations(
         self, caller: Caller, *, text: str = "", operator: str = "", state: str = "", cursor: str = "", limit: int = 50
     ) -> Page[Station]:
         parties = self._audit.parties_of(caller, Permission.INVENTORY_STATION_READ)
-        return await self._ports.store.list_stations(
-            text=text, operator=operator, state=state, parties=parties, cursor=cursor, limit=limit
-        )
+        return await self._ports.store.list_stations(text=text, operator=operator, state=state, parties=parties, cursor=cursor, limit=limit)
 
     async def update_station(
         self,
@@ -170,14 +169,21 @@ class Inventory:
     async def list_security_events(
         self, caller: Caller, station: StationId | None, *, cursor: str = "", limit: int = 50
     ) -> Page[SecurityEvent]:
-        parties = self._audit.parties_of(caller, Permission.INVENTORY_STATION_READ)
+        """Of one station, or of all that the caller may see."""
+        parties = None
+        if station is not None:
+            await self.get_station(caller, station)
+        else:
+            parties = self._audit.parties_of(caller, Permission.INVENTORY_STATION_READ)
         return await self._ports.store.list_security_events(station, parties=parties, cursor=cursor, limit=limit)
 
     async def _find_operator(self, caller: Caller, operator: str) -> Party:
-        """The party that operates it. A development platform registers one that it does not know yet."""
-        if (party := await self._parties.find_by_operator(operator)) is not None:
+        """The party that operates it; another's does not exist. A development platform registers one that it does not know yet."""
+        party = await self._parties.find_by_operator(operator)
+        if party is not None and self._audit.reaches_party(caller, Permission.INVENTORY_STATION_WRITE, party.id):
             return party
         if self._audit.policy.is_development:
+            self._audit.check_held(caller, Permission.ACCESS_PARTY_WRITE)
             return await self._parties.ensure_development(caller, operator)
         raise Refused.because(
             "inventory.operator.unknown",
@@ -189,7 +195,7 @@ class Inventory:
     async def _decide(self, opened: OpenAct, caller: Caller, id: StationId, *, profile: str = "") -> Station:
         """The gate about one station: another party's does not exist for this caller."""
         station = await self._ports.store.get_station(id)
-        self._audit.check_visible(caller, opened.act.action, station.party, no_such_station(id))
+        self._audit.check_visible(caller, opened.act.action, resource_of_station(station, None), no_such_station(id))
         party = await self._parties.get(station.party) if station.party else None
         opened.check(resource_of_station(station, party, profile=profile))
         return station

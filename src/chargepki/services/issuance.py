@@ -17,7 +17,6 @@ from chargepki.core.issue import SERIAL_OCTETS, Template, check_plan, plan_certi
 from chargepki.core.keychecks import find_key_faults
 from chargepki.core.pem import pem_length
 from chargepki.core.profiles.model import EffectiveProfile, Profile, SubjectKind
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import (
     AuthorityState,
     Certificate,
@@ -36,8 +35,9 @@ from chargepki.ports import PAGE_SIZE_MAX, CloseIntent, Ports, UseStanding
 from chargepki.services.audit import AuditTrail, Caller, OpenAct, Order
 from chargepki.services.authorities import Authorities, IssuerView
 from chargepki.services.orders import CertificateOrder, Issued, decode_order, encode_order
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.registration import Grant, Registration
-from chargepki.services.scoping import no_such_certificate
+from chargepki.services.scoping import no_such_certificate, resource_of_certificate
 from chargepki.services.signing import SigningJob, issue_certificate
 from chargepki.services.standing import Standing
 
@@ -65,7 +65,7 @@ class Issuance:
         self,
         ports: Ports,
         audit: AuditTrail,
-        profiles: Profiles,
+        profiles: ProfileRegister,
         authorities: Authorities,
         registration: Registration,
         standing: Standing,
@@ -82,7 +82,7 @@ class Issuance:
         act = caller.act(Permission.CERTIFICATE_ISSUE, _object_of(order), resource=None, profile=order.profile)
         async with self._audit.act(act) as opened:
             _check_key_source(order)
-            profile = self._profiles.get(order.profile)
+            profile = await self._profiles.get(order.profile)
             _check_validity(order, profile.profile)
             granted = await self._grant(caller, order, profile)
             subject = self._read_csr(order, profile, granted) if order.csr else None
@@ -90,7 +90,7 @@ class Issuance:
             await self._decide(opened, order, resource, ballot)
             subject = subject or await self._take_key(order, profile, granted)
             try:
-                return await self._issue(opened, order, profile.profile, granted, subject)
+                return await self._issue(opened, order, profile, granted, subject)
             except Refused:
                 if order.key_spec is not None and subject.key is not None:
                     await self._ports.vault.destroy(subject.key)
@@ -107,11 +107,12 @@ class Issuance:
         return f"certificate:{issued.certificate.id}"
 
     async def get(self, caller: Caller, id: CertificateId) -> Certificate:
+        self._audit.check_held(caller, Permission.CERTIFICATE_READ)
         certificate = await self._ports.store.get_certificate(id)
         if certificate.profile.startswith(("root/", "sub/", "cross/")):  # everybody who trusts us needs these
             self._audit.check(caller, Permission.CERTIFICATE_READ, PUBLIC_RESOURCE)
         else:
-            self._audit.check_visible(caller, Permission.CERTIFICATE_READ, certificate.party, no_such_certificate(id))
+            self._audit.check_visible(caller, Permission.CERTIFICATE_READ, resource_of_certificate(certificate), no_such_certificate(id))
         return certificate
 
     async def list(self, caller: Caller, query: CertificateQuery, *, cursor: str = "", limit: int = 50) -> Page[Certificate]:
@@ -146,8 +147,9 @@ class Issuance:
         act = caller.act(Permission.CERTIFICATE_EXPORT_KEY, f"certificate:{id}", resource=None, export="pkcs12")
         async with self._audit.act(act) as opened:
             certificate = await self._ports.store.get_certificate(id)
-            self._audit.check_visible(caller, Permission.CERTIFICATE_EXPORT_KEY, certificate.party, no_such_certificate(id))
-            opened.check(Resource(party=certificate.party, profile=certificate.profile))
+            resource = resource_of_certificate(certificate)
+            self._audit.check_visible(caller, Permission.CERTIFICATE_EXPORT_KEY, resource, no_such_certificate(id))
+            opened.check(resource)
             if certificate.key is None:
                 raise Refused.because(
                     "certificate.key.not_ours",
@@ -202,7 +204,10 @@ class Issuance:
             handle = await self._ports.vault.get(order.vault_key)
         return _Subject(handle.spki, handle.spec, handle.ref, refuse_errors(find_key_faults(parse_spki(handle.spki), allowed)))
 
-    async def _issue(self, opened: OpenAct, order: CertificateOrder, profile: Profile, granted: Grant, subject: _Subject) -> Issued:
+    async def _issue(
+        self, opened: OpenAct, order: CertificateOrder, effective: EffectiveProfile, granted: Grant, subject: _Subject
+    ) -> Issued:
+        profile = effective.profile
         opened.findings = (*granted.findings, *subject.findings)
         if (repeat := await self._find_repeat(order, granted, subject)) is not None:
             return Issued(repeat, await self.chain_of(repeat), tuple(opened.findings), None, is_repeat=True)
@@ -228,7 +233,7 @@ class Issuance:
             name=granted.name,
             spki=subject.spki,
             owner=granted.owner,
-            decision={**granted.evidence, "profile": profile.id, "profile_version": profile.version, "door": opened.act.door},
+            decision={**granted.evidence, "profile": profile.id, "profile_version": effective.version, "door": opened.act.door},
             station=order.station,
             key=subject.key,
             with_intent=(*granted.changes, *await self._standing_uses(opened, now)),

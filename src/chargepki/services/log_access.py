@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chargepki.core.access.model import PLATFORM_RESOURCE, PUBLIC_RESOURCE
+from chargepki.core.access.model import PLATFORM_RESOURCE, PUBLIC_RESOURCE, Resource
 from chargepki.core.access.permissions import Permission
 from chargepki.core.records import AuditEntry, AuditId, Certificate, CertificateId, PartyId
 from chargepki.core.tlog.notes import Note
@@ -15,7 +15,7 @@ from chargepki.errors import Finding, NotFound
 from chargepki.ports import Ports
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.log import LogHealth, TransparencyLog
-from chargepki.services.scoping import no_such_certificate
+from chargepki.services.scoping import no_such_certificate, resource_of_certificate
 
 ENTRIES_MAX: Final = 50  # about one certificate: its intent and what became of it
 
@@ -55,15 +55,15 @@ class LogAccess:
 
         `NotFound` for what the caller may not see.
         """
-        self._audit.parties_of(caller, Permission.AUDIT_PROOF_READ)
+        self._audit.check_held(caller, Permission.AUDIT_PROOF_READ)
         entries = await (self._of_certificate(caller, what) if what.startswith("crt_") else self._of_entry(caller, what))
         await self._log.settle()  # what was committed a moment ago is in the log after this
         return tuple([ProvedEntry(entry, await self._log.prove(_index_of(entry))) for entry in entries])
 
     async def _of_entry(self, caller: Caller, what: str) -> tuple[AuditEntry, ...]:
-        missing = NotFound(Finding("audit.entry.unknown", f"there is no audit entry {what}", hint="chargepki log list"))
+        missing = NotFound(Finding("audit.entry.unknown", f"there is no audit entry {what}", hint="list them: chargepki log list"))
         entries = await self._with_intent(await self._ports.store.get_audit(await self._id_of(what, missing)))
-        self._audit.check_visible(caller, Permission.AUDIT_PROOF_READ, _party_of(entries), missing)
+        self._audit.check_visible(caller, Permission.AUDIT_PROOF_READ, Resource(party=_party_of(entries)), missing)
         return entries
 
     async def _id_of(self, what: str, missing: NotFound) -> AuditId:
@@ -78,7 +78,7 @@ class LogAccess:
         missing = no_such_certificate(CertificateId(what))
         certificate = await self._ports.store.get_certificate(CertificateId(what))
         if not certificate.profile.startswith(("root/", "sub/", "cross/")):  # everybody who trusts us may see how those came to be
-            self._audit.check_visible(caller, Permission.AUDIT_PROOF_READ, certificate.party, missing)
+            self._audit.check_visible(caller, Permission.AUDIT_PROOF_READ, resource_of_certificate(certificate), missing)
         digest = hashlib.sha256(certificate.der).hexdigest()
         for object in await self._objects_of(certificate):
             page = await self._ports.store.list_audit(object=object, outcome="done", limit=ENTRIES_MAX)
@@ -86,7 +86,7 @@ class LogAccess:
                 if _body(entry.body).get("after_sha256") == digest:
                     return await self._with_intent(entry)
         message = f"the log has no entry that {what} was issued"
-        raise NotFound.because("log.certificate.unlogged", message, hint="a certificate without an entry is an incident: chargepki log monitor")
+        raise NotFound.because("log.certificate.unlogged", message, hint="an incident: chargepki log verify --with-store")
 
     async def _objects_of(self, certificate: Certificate) -> tuple[str, ...]:
         of_authorities = [f"authority:{a.id}" for a in await self._ports.store.list_authorities() if a.certificate == certificate.id]

@@ -76,9 +76,11 @@ class Machines:
             return HeldMachine(machine, grant)
 
     async def get_machine(self, caller: Caller, id: MachineId) -> HeldMachine:
+        if is_other := caller.actor.id != _object(id):
+            self._audit.check_held(caller, Permission.ACCESS_ACCOUNT_READ)
         machine = await self._load(id)
-        if caller.actor.id != _object(id):
-            self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_READ, machine.party, _unknown(id))
+        if is_other:
+            self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_READ, Resource(party=machine.party), _unknown(id))
         return await self._with_grant(machine)
 
     async def list_machines(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[HeldMachine]:
@@ -91,7 +93,7 @@ class Machines:
         act = caller.act(Permission.ACCESS_MACHINE_WRITE, _object(id), resource=None, state=state.value)
         async with self._audit.act(act) as opened:
             old = await self._load(id)
-            self._audit.check_visible(caller, Permission.ACCESS_MACHINE_WRITE, old.party, _unknown(id))
+            self._audit.check_visible(caller, Permission.ACCESS_MACHINE_WRITE, Resource(party=old.party), _unknown(id))
             opened.check(Resource(party=old.party))
             if old.state is state:
                 raise Refused.because("machine.unchanged", f"{old.name} is {state} already", path="state")

@@ -109,13 +109,12 @@ class Monitor:
             return self._conclude(seen, 0, refusal.findings)
         new = walked.size - seen.size
         if new > 0:
-            walked.findings = _merge(walked.findings, ())
             await self._memory.save(_encode(walked))
         return replace(self._conclude(walked, new, findings), cosigned=cosigned)
 
     def _conclude(self, seen: _Seen, new: int, findings: Sequence[Finding]) -> MonitorReport:
         overdue = seen.oversight.find_overdue(None if self._now is None else self._now())
-        self._report = MonitorReport(seen.size, new, _merge(seen.findings, findings), tuple(overdue))
+        self._report = MonitorReport(seen.size, new, _merge(findings, seen.findings), tuple(overdue))  # what is so now is never cut off
         return self._report
 
     async def _recall(self) -> _Seen:
@@ -149,7 +148,7 @@ class Monitor:
         if head.size < seen.size:
             message = f"{seen.size} entries were seen before; the log has {head.size}"
             raise Refused.because("log.rolled_back", message, path=CHECKPOINT_PATH, clause="RFC 6962 2.1.2")
-        edge = await self._edge(seen)
+        edge = await self._edge(seen, head.size)
         walked = _Seen(seen.size, seen.root, decode_oversight(_plain(encode_oversight(seen.oversight))), seen.findings)
         for bundle in range(seen.size // TILE_WIDTH, (head.size + TILE_WIDTH - 1) // TILE_WIDTH):
             entries = await self._entries(tile_at(ENTRIES, bundle, head.size))
@@ -164,9 +163,9 @@ class Monitor:
             raise Refused.because("log.root.mismatch", message, path=CHECKPOINT_PATH, clause="RFC 6962 2.1", hint="chargepki log verify")
         return walked
 
-    async def _edge(self, seen: _Seen) -> TreeEdge:
+    async def _edge(self, seen: _Seen, size: int) -> TreeEdge:
         """The end of the tree that was seen, out of today's tiles: the same root, so the same entries."""
-        rows = [split_hashes(await self._tile(tile))[: tile.width] for tile in edge_tiles(seen.size)]
+        rows = [split_hashes(await self._tile(tile, size))[: tile.width] for tile in edge_tiles(seen.size)]
         try:
             edge = TreeEdge.from_tiles(seen.size, rows)
         except ValueError as error:
@@ -178,19 +177,19 @@ class Monitor:
         return edge
 
     async def _entries(self, bundle: TileId) -> list[bytes]:
-        entries, _ = split_bundle(await self._tile(bundle))
+        entries, _ = split_bundle(await self._tile(bundle, 0))
         if len(entries) < bundle.width:
             first = bundle.first_entry + len(entries)
             raise Refused.because("log.bundle.truncated", f"entry {first} is missing", path=bundle.path, clause="C2SP tlog-tiles")
         return entries[: bundle.width]
 
-    async def _tile(self, tile: TileId) -> bytes:
-        data = await self._read(tile.path)
-        if data == _MISSING and not tile.is_full:
-            data = await self._read(tile.full.path)  # C2SP tlog-tiles: the partial one may be gone once the full one stands
-        if data == _MISSING:
-            raise Refused.because("log.tile.missing", f"the log has no {tile.path}", path=tile.path, clause="C2SP tlog-tiles")
-        return data
+    async def _tile(self, tile: TileId, size: int) -> bytes:
+        """The tile, or one that has it as its beginning: as a tree of `size` has it, or full."""
+        wider = tile_at(tile.level, tile.index, size) if size else tile
+        for path in dict.fromkeys((tile.path, wider.path, tile.full.path)):
+            if (data := await self._read(path)) != _MISSING:
+                return data
+        raise Refused.because("log.tile.missing", f"the log has no {tile.path}", path=tile.path, clause="C2SP tlog-tiles")
 
     async def _read(self, path: str) -> bytes:
         try:

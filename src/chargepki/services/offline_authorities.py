@@ -30,7 +30,6 @@ from chargepki.core.lint import LintContext, lint_tbs
 from chargepki.core.names import Name, find_name_faults, read_name
 from chargepki.core.profiles.authority import signed_by_hand
 from chargepki.core.profiles.model import Profile
-from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import (
     Authority,
     AuthorityId,
@@ -50,6 +49,7 @@ from chargepki.services.audit import AuditTrail, Caller, OpenAct
 from chargepki.services.authorities import Authorities
 from chargepki.services.ceremony_tools import Outbox
 from chargepki.services.cross_certificates import sign_request
+from chargepki.services.profiles import ProfileRegister
 from chargepki.services.proposed import order_of, unreadable
 
 NO_KEY: Final = KeyRef("")  # of an authority whose key is elsewhere
@@ -99,7 +99,7 @@ class _Root:
 class OfflineAuthorities:
     """`outbox` takes what is carried away: it holds it durably before anything says that it was made."""
 
-    def __init__(self, ports: Ports, audit: AuditTrail, profiles: Profiles, authorities: Authorities, outbox: Outbox) -> None:
+    def __init__(self, ports: Ports, audit: AuditTrail, profiles: ProfileRegister, authorities: Authorities, outbox: Outbox) -> None:
         self._ports, self._audit, self._profiles, self._authorities, self._outbox = ports, audit, profiles, authorities, outbox
 
     async def request(self, caller: Caller, order: KeyRequest, *, ballot: Ballot = NO_BALLOT) -> KeyHandle:
@@ -107,7 +107,7 @@ class OfflineAuthorities:
         resource = Resource(profile=order.profile, key=order.key_spec)
         act = caller.act(Permission.CA_AUTHORITY_CREATE, f"authority:{order.id}", resource=resource, profile=order.profile, do="request")
         async with self._audit.act(act, order=order_of(_encode_request(order), ballot), ballot=ballot) as opened:
-            refuse_errors(self._find_request_faults(order))
+            refuse_errors(_find_request_faults(order, (await self._profiles.get(order.profile)).profile))
             handle = await self._ports.vault.generate(order.key_spec, label=f"authority {order.id}")
             info = assemble_request_info(Name.of(("O", order.organization), ("CN", order.common_name)), handle.spki)
             await self._ports.store.commit(opened.intent(request_sha256=hashlib.sha256(info).hexdigest(), key=handle.ref))
@@ -127,8 +127,7 @@ class OfflineAuthorities:
         async with self._audit.act(act, order=order_of(_encode_admission(order), ballot), ballot=ballot) as opened:
             root = _parse_root(order.root)
             handle = await self._ports.vault.get(order.key)
-            profile = self._profiles.get(order.profile).profile
-            refuse_errors(self._find_admission_faults(order, root, handle, profile))
+            refuse_errors(await self._find_admission_faults(order, root, handle))
             crl = _parse_crl(order.crl, order.parent, root)
             authority = await self._take_in(opened, order, root, handle, crl)
         self._authorities.forget()
@@ -156,34 +155,19 @@ class OfflineAuthorities:
                 return f"authority:{authority.id}"
         raise unreadable()
 
-    def _find_request_faults(self, order: KeyRequest) -> tuple[Finding, ...]:
-        parse_authority_id(order.id)
-        profile = self._profiles.get(order.profile).profile
-        found = list(find_name_faults(Name.of(("O", order.organization), ("CN", order.common_name))))
-        if not profile.is_ca or not profile.issuers:
-            found.append(_fault("profile", f"{profile.id} is no profile of a sub-CA", "use one of sub/..."))
-        if order.key_spec not in profile.keys:
-            found.append(_fault("key", f"{profile.id} allows no {order.key_spec} key", f"one of: {', '.join(sorted(profile.keys))}"))
-        return tuple(found)
-
-    def _find_admission_faults(self, order: Admission, root: _Root, handle: KeyHandle, profile: Profile) -> tuple[Finding, ...]:
+    async def _find_admission_faults(self, order: Admission, root: _Root, handle: KeyHandle) -> tuple[Finding, ...]:
         parse_authority_id(order.id)
         parse_authority_id(order.parent)
+        profile, above = [(await self._profiles.get(id)).profile for id in (order.profile, order.parent_profile)]
         parsed, now = _parse_certificate(order.certificate), self._ports.clock.now()
-        found = [*_find_profile_faults(order, self._profiles), *_find_signature_faults(parsed, root)]
+        found = [*_find_profile_faults(profile, above), *_find_signature_faults(parsed, root)]
         if spki_of(parsed.public_key()) != handle.spki:
             found.append(_fault("key", f"the certificate is for another key than {order.key}", "was the right file carried back?"))
-        urls = _has_issuer_url(parsed)
-        context = LintContext(
-            signed_by_hand(profile, has_issuer_url=urls),
-            root.parsed.subject.public_bytes(),
-            key_identifier(root.spki),
-            root.parsed.not_valid_after_utc,
-            now,
-        )
+        by_hand = signed_by_hand(profile, has_issuer_url=_has_issuer_url(parsed))
+        root_name, root_end = root.parsed.subject.public_bytes(), root.parsed.not_valid_after_utc
+        context = LintContext(by_hand, root_name, key_identifier(root.spki), root_end, now)
         found += lint_tbs(parsed.tbs_certificate_bytes, context)
-        root_profile = self._profiles.get(order.parent_profile).profile
-        found += lint_tbs(root.parsed.tbs_certificate_bytes, LintContext(root_profile, None, None, None, now))
+        found += lint_tbs(root.parsed.tbs_certificate_bytes, LintContext(above, None, None, None, now))
         return tuple(found)
 
     async def _take_in(self, opened: OpenAct, order: Admission, root: _Root, handle: KeyHandle, crl: Crl) -> Authority:
@@ -297,8 +281,17 @@ def _signature_of(parsed: x509.Certificate | x509.CertificateRevocationList) -> 
     return found
 
 
-def _find_profile_faults(order: Admission, profiles: Profiles) -> list[Finding]:
-    profile, above = profiles.get(order.profile).profile, profiles.get(order.parent_profile).profile
+def _find_request_faults(order: KeyRequest, profile: Profile) -> tuple[Finding, ...]:
+    parse_authority_id(order.id)
+    found = list(find_name_faults(Name.of(("O", order.organization), ("CN", order.common_name))))
+    if not profile.is_ca or not profile.issuers:
+        found.append(_fault("profile", f"{profile.id} is no profile of a sub-CA", "use one of sub/..."))
+    if order.key_spec not in profile.keys:
+        found.append(_fault("key", f"{profile.id} allows no {order.key_spec} key", f"one of: {', '.join(sorted(profile.keys))}"))
+    return tuple(found)
+
+
+def _find_profile_faults(profile: Profile, above: Profile) -> list[Finding]:
     found = []
     if above.issuers or not above.is_ca:
         found.append(_fault("parent_profile", f"{above.id} is no profile of a root", "use one of root/..."))

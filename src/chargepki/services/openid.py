@@ -188,12 +188,12 @@ class OpenId:
         """An administrator's word that this person (by id, or by user name) is that subject of a configured provider. `Conflict` when
         the subject is linked already."""
         missing = NotFound(Finding("person.unknown", f"there is no person {id}", hint="chargepki person list"))
-        self._audit.parties_of(caller, Permission.ACCESS_ACCOUNT_WRITE)
+        self._audit.check_held(caller, Permission.ACCESS_ACCOUNT_WRITE)
         try:
             person = await find_person(self._ports, id)
         except NotFound:
             raise missing from None
-        self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_WRITE, person.party, missing)
+        self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_WRITE, Resource(party=person.party), missing)
         id = person.id
         act = caller.act(
             Permission.ACCESS_ACCOUNT_WRITE,

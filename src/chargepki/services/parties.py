@@ -20,6 +20,7 @@ from chargepki.ports import PAGE_SIZE_MAX, AddParty, Ports, UpdateParty
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.labels import LABEL_MAX, parse_label
 from chargepki.services.proposed import order_of, read_texts, unreadable
+from chargepki.services.scoping import no_such_party
 
 PARTIES_MAX: Final = 10_000  # all of them are compared when a name space is added, and fit in memory many times over
 SPACES_MAX: Final = 64  # of one party; the largest operators hold a dozen ids, and a decision is recorded with all of them
@@ -64,7 +65,7 @@ class Parties:
             return party
 
     async def get_party(self, caller: Caller, id: PartyId) -> Party:
-        self._audit.check_visible(caller, Permission.ACCESS_PARTY_READ, id, _unknown(id))
+        self._audit.check_visible(caller, Permission.ACCESS_PARTY_READ, Resource(party=id), _unknown(id))
         return await self._ports.store.get_party(id)
 
     async def list_parties(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[Party]:
@@ -86,7 +87,7 @@ class Parties:
         act = caller.act(Permission.ACCESS_PARTY_WRITE, f"party:{id}", resource=None)
         act.detail.update(_told(roles or (), add_spaces, remove_spaces) | ({"state": state.value} if state else {}))
         async with self._audit.act(act) as opened, self._writing:
-            self._audit.check_visible(caller, Permission.ACCESS_PARTY_WRITE, id, _unknown(id))
+            self._audit.check_visible(caller, Permission.ACCESS_PARTY_WRITE, Resource(party=id), _unknown(id))
             old = await self._ports.store.get_party(id)
             added, removed = _parse_spaces(add_spaces), _parse_spaces(remove_spaces)
             new = _changed(old, roles, state, added, removed)
@@ -218,7 +219,7 @@ class Parties:
 
 
 def _unknown(id: PartyId) -> NotFound:
-    return NotFound(Finding("party.unknown", f"there is no party {id}", path="party", hint="chargepki party list"))
+    return no_such_party(id)
 
 
 def _resource(id: PartyId, added: frozenset[NameSpace]) -> Resource:

@@ -96,10 +96,10 @@ class People:
 
         Whoever makes it could use it themselves: for somebody who works here it opens the password alone, never the second factor.
         """
-        id = await self._id_of(id)
+        asked, id = id, await self._id_of(id)
         act = caller.act(Permission.ACCESS_ACCOUNT_WRITE, _object(id), resource=None, do="invite again")
         async with self._audit.act(act) as opened:
-            person = await self._get_writable(caller, id)
+            person = await self._get_writable(caller, id, asked)
             opened.check(Resource(party=person.party))
             account = await self._ports.store.get_account(person.id)
             _check_invitable(person, account)
@@ -109,14 +109,13 @@ class People:
 
     async def get_person(self, caller: Caller, id: PersonId) -> Person:
         """By id, or by user name. Who may see nobody learns of nobody."""
-        id = await self._id_of(id)
-        if caller.actor.person != id:
-            parties = self._audit.parties_of(caller, Permission.ACCESS_ACCOUNT_READ)
-            person = await self._load(id)
-            if parties is not None and person.party not in parties:
-                raise _unknown(id)
-            return person
-        return await self._load(id)
+        asked, id = id, await self._id_of(id)
+        if caller.actor.person == id:
+            return await self._load(id)
+        self._audit.check_held(caller, Permission.ACCESS_ACCOUNT_READ)
+        person = await self._load(id)
+        self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_READ, Resource(party=person.party), _unknown(asked))
+        return person
 
     async def list_people(self, caller: Caller, *, cursor: str = "", limit: int = 50) -> Page[Person]:
         parties = self._audit.parties_of(caller, Permission.ACCESS_ACCOUNT_READ)
@@ -124,11 +123,11 @@ class People:
 
     async def offboard_person(self, caller: Caller, id: PersonId) -> Person:
         """Ends their sessions, tokens and grants, and their ways in, in one commit."""
-        id = await self._id_of(id)
+        asked, id = id, await self._id_of(id)
         act = caller.act(Permission.ACCESS_ACCOUNT_WRITE, _object(id), resource=None, do="offboard")
         async with self._audit.act(act) as opened:
             for _ in range(LEAVING_ATTEMPTS_MAX):
-                old = await self._get_writable(caller, id)
+                old = await self._get_writable(caller, id, asked)
                 opened.check(Resource(party=old.party))
                 if old.state is PersonState.OFFBOARDED:
                     raise Conflict(Finding("person.offboarded", f"{id} has left already", path="person"))
@@ -152,10 +151,10 @@ class People:
 
     async def erase_person(self, caller: Caller, id: PersonId) -> Person:
         """Forgets who somebody was, after they have left. The log keeps that somebody acted; nothing says any more who it was."""
-        id = await self._id_of(id)
+        asked, id = id, await self._id_of(id)
         act = caller.act(Permission.ACCESS_ACCOUNT_WRITE, _object(id), resource=None, do="erase")
         async with self._audit.act(act) as opened:
-            old = await self._get_writable(caller, id)
+            old = await self._get_writable(caller, id, asked)
             opened.check(Resource(party=old.party))
             if old.state is not PersonState.OFFBOARDED:
                 hint = f"chargepki person offboard {id}"
@@ -177,10 +176,10 @@ class People:
         except NotFound:
             raise _unknown(id) from None
 
-    async def _get_writable(self, caller: Caller, id: PersonId) -> Person:
-        """Somebody else's people do not exist for this caller."""
+    async def _get_writable(self, caller: Caller, id: PersonId, asked: PersonId) -> Person:
+        """Somebody else's people do not exist for this caller: who `asked` by a user name does not hear the id either."""
         person = await self._load(id)
-        self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_WRITE, person.party, _unknown(id))
+        self._audit.check_visible(caller, Permission.ACCESS_ACCOUNT_WRITE, Resource(party=person.party), _unknown(asked))
         return person
 
     def _invitation(self, account: Account, valid_hours: int) -> tuple[str, Account]:

@@ -16,14 +16,15 @@ from chargepki.core.identifiers.name_spaces import NameKind, NameSpace, station_
 from chargepki.core.identifiers.station import parse_host, parse_serial_number
 from chargepki.core.names import AltNames, Name, find_name_faults
 from chargepki.core.profiles.model import EffectiveProfile, SanRule, SubjectKind
-from chargepki.core.records import EnrolmentToken, MachineState, Party, PartyState, Station, StationId, StationState
-from chargepki.errors import Finding, NotAuthorised, NotFound, Refused, Severity, refuse_errors
+from chargepki.core.profiles.narrowing import is_below
+from chargepki.core.records import PLATFORM_PARTY, EnrolmentToken, MachineState, Party, PartyState, Station, StationId, StationState
+from chargepki.errors import Finding, NotAuthorised, Refused, Severity, refuse_errors
 from chargepki.ports import Change, Ports, UseEnrolmentToken
 from chargepki.services.access import is_enrolee
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.orders import CertificateOrder
 from chargepki.services.parties import Parties
-from chargepki.services.scoping import no_such_station, resource_of_hosts, resource_of_station, spaces_of
+from chargepki.services.scoping import missing, no_such_station, resource_of_hosts, resource_of_station, spaces_of
 
 ALT_HOSTS_MAX: Final = 32  # names on one certificate
 _EVERY_HOST: Final = NameSpace(NameKind.DNS, "*")
@@ -59,9 +60,9 @@ class Registration:
             case SubjectKind.PARTY if order.machine:
                 granted = await self._grant_machine(caller, order)
             case SubjectKind.PARTY:
-                granted = await self._grant_party(order)
+                granted = await self._grant_party(caller, order)
             case SubjectKind.RESPONDER if caller.actor.kind is ActorKind.SYSTEM:
-                granted = await self._grant_party(order)
+                granted = self._grant_responder(order)
             case kind:
                 raise NotAuthorised(
                     Finding("registration.kind", f"{order.profile} is issued by the platform for a {kind}, not on request", path="profile")
@@ -89,7 +90,7 @@ class Registration:
             raise Refused.because("registration.station.missing", "the order names no station", path="station", hint="--station ID")
         _check_speaks_for(caller, order.station)
         station = await self._ports.store.get_station(order.station)
-        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, station.party, no_such_station(order.station))
+        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, resource_of_station(station, None), no_such_station(order.station))
         party = await self._find_party(station)
         _check_party(party)
         if station.state in (StationState.SUSPENDED, StationState.DECOMMISSIONED):
@@ -148,7 +149,7 @@ class Registration:
         host = parse_host(order.host)
         names, addresses = _split_alt_hosts(order.alt_hosts)
         suffixes = profile.host_suffixes
-        outside = [name for name in (host, *names) if suffixes is not None and not any(_is_below(name, suffix) for suffix in suffixes)]
+        outside = [name for name in (host, *names) if suffixes is not None and not any(is_below(name, suffix) for suffix in suffixes)]
         if caller.actor.kind is not ActorKind.SYSTEM:  # an address is below no name; the platform's own listeners have them all the same
             outside += [str(ipaddress.ip_address(address)) for address in addresses if suffixes is not None]
         if outside and suffixes is not None:
@@ -157,7 +158,7 @@ class Registration:
         has_san = profile.profile.san is SanRule.FROM_CN
         alt_names = AltNames(tuple(dict.fromkeys((host, *names))), tuple(dict.fromkeys(addresses))) if has_san else AltNames()
         is_ours = caller.actor.kind is ActorKind.SYSTEM
-        party = None if is_ours else await self._host_party(order.organization, host)
+        party = None if is_ours else self._seen(caller, await self._host_party(order.organization, host))
         _check_party(party)
         if party is not None and addresses and _EVERY_HOST not in party.spaces:
             raise Refused.because(
@@ -175,23 +176,34 @@ class Registration:
         named = await self._parties.find_by_operator(organization) if organization else None
         return named if named is not None else await self._parties.owner_of_host(host)
 
+    def _seen(self, caller: Caller, party: Party | None) -> Party | None:
+        """The party, where the caller reaches it. Whose a name is, is not for others to learn: for them it is nobody's, which the gate
+        denies them as the platform's own."""
+        if party is None or self._audit.reaches_party(caller, Permission.CERTIFICATE_ISSUE, party.id):
+            return party
+        if self._audit.reaches_party(caller, Permission.CERTIFICATE_ISSUE, PLATFORM_PARTY):
+            raise NotAuthorised(
+                Finding("access.scope.party", f"{caller.actor.id} does not order for the party {party.id}", path="organization")
+            )
+        return None
+
     async def _grant_machine(self, caller: Caller, order: CertificateOrder) -> Grant:
         """A backend's own client certificate: with it, it signs in here."""
         assert order.machine is not None, "the caller looked"
         machine = await self._ports.store.get_machine(order.machine)
-        said = f"there is no machine {order.machine}"
-        missing = NotFound(Finding("machine.unknown", said, path="machine", hint="chargepki machine list"))
-        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, machine.party, missing)
+        is_own = caller.actor.id == f"machine:{machine.id}"  # signed in with its certificate: its token orders none
+        own = Resource(party=machine.party, is_own=is_own)
+        self._audit.check_visible(caller, Permission.CERTIFICATE_ISSUE, own, missing("machine", order.machine, "machine"))
         if machine.state is not MachineState.ACTIVE:
             raise NotAuthorised(Finding("registration.machine.state", f"{machine.name} is {machine.state}", path="machine"))
         party = await self._parties.get(machine.party) if machine.party else None
         _check_party(party)
         organization = self._organization if party is None else party.name
         name = Name.of(("O", organization), ("CN", machine.name))
-        resource = Resource(party=machine.party, profile=order.profile, spaces=spaces_of(party))
+        resource = Resource(party=machine.party, profile=order.profile, spaces=spaces_of(party), is_own=is_own)
         return Grant(name, AltNames(), f"machine:{machine.id}", None, {"machine": machine.id}, resource)
 
-    async def _grant_party(self, order: CertificateOrder) -> Grant:
+    async def _grant_party(self, caller: Caller, order: CertificateOrder) -> Grant:
         organization, common_name = order.organization or self._organization, order.common_name
         if not common_name:
             raise Refused.because(
@@ -200,11 +212,17 @@ class Registration:
         if order.profile == "ocpp/manufacturer-initial":
             common_name = parse_serial_number(common_name)
         name = Name.of(("O", organization), ("CN", common_name))
-        party = await self._parties.find_by_operator(organization)
+        party = self._seen(caller, await self._parties.find_by_operator(organization))
         _check_party(party)
         names = (station_serial(common_name),) if order.profile == "ocpp/manufacturer-initial" else ()
         resource = Resource(party="" if party is None else party.id, profile=order.profile, names=names, spaces=spaces_of(party))
         return Grant(name, AltNames(), f"party:{organization}/{common_name}", None, {"organization": organization}, resource)
+
+    def _grant_responder(self, order: CertificateOrder) -> Grant:
+        """The platform's own, also where its authorities bear a party's name: no state of a party stops the answers about status."""
+        organization, name = order.organization or self._organization, order.common_name
+        subject, resource = Name.of(("O", organization), ("CN", name)), Resource(profile=order.profile)
+        return Grant(subject, AltNames(), f"party:{organization}/{name}", None, {"organization": organization}, resource)
 
 
 def _check_party(party: Party | None) -> None:
@@ -249,10 +267,6 @@ def _split_alt_hosts(texts: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[byt
         except ValueError:
             names.append(parse_host(text))
     return tuple(names), tuple(addresses)
-
-
-def _is_below(host: str, suffix: str) -> bool:
-    return host == suffix or host.endswith("." + suffix)
 
 
 def _token_fault(slug: str, message: str, order: CertificateOrder) -> Finding:

@@ -14,6 +14,7 @@ from chargepki.errors import Broken, Finding, NotAuthenticated, NotAuthorised, N
 from chargepki.ports import EndSession, EndSessions, Ports, TouchSession
 from chargepki.services.actors import Actors
 from chargepki.services.audit import AuditTrail, Caller
+from chargepki.services.scoping import missing
 
 PREFIX: Final = "cpss"
 SECRET_OCTETS: Final = 32
@@ -82,10 +83,10 @@ class Sessions:
         """The live sessions of a person, one's own unless said; newest first. `NotFound` for people whom the caller may not see."""
         asked = person or own_person(caller)
         if caller.actor.id != f"person:{asked}":
-            self._audit.parties_of(caller, Permission.ACCESS_SESSION_READ)
+            self._audit.check_held(caller, Permission.ACCESS_SESSION_READ)
             found = await self._ports.store.get_person(asked)
-            missing = NotFound(Finding("access.person.unknown", f"there is no person {asked}"))
-            self._audit.check_visible(caller, Permission.ACCESS_SESSION_READ, found.party, missing)
+            unseen = missing("person", asked, "person")
+            self._audit.check_visible(caller, Permission.ACCESS_SESSION_READ, Resource(party=found.party), unseen)
         return await self._ports.store.list_sessions(person=asked, is_live_at=self._ports.clock.now(), cursor=cursor, limit=limit)
 
     async def end(self, caller: Caller, id: SessionId) -> None:
@@ -95,13 +96,13 @@ class Sessions:
             act, action = replace(caller, actor=signing_in(session.person)), Permission.ACCESS_SESSION_CREATE
         else:
             act, action = caller, Permission.ACCESS_SESSION_REVOKE
-            self._audit.parties_of(caller, action)  # who may end nobody's learns nothing of this one
-        missing = NotFound(Finding("access.session.unknown", f"there is no session {id}", hint="chargepki session list"))
+            self._audit.check_held(caller, action)  # who may end nobody's learns nothing of this one
+        unseen = missing("session", id, "session")
         if session is None:
-            raise missing
+            raise unseen
         person = await self._ports.store.get_person(session.person)
         if act is caller:
-            self._audit.check_visible(caller, Permission.ACCESS_SESSION_REVOKE, person.party, missing)
+            self._audit.check_visible(caller, Permission.ACCESS_SESSION_REVOKE, Resource(party=person.party), unseen)
         entry = act.act(action, f"session:{id}", resource=Resource(party=person.party), subject=person.id, event="ended")
         async with self._audit.act(entry) as opened:
             await self._ports.store.commit(EndSession(id, self._ports.clock.now()), opened.done())
@@ -109,10 +110,10 @@ class Sessions:
 
     async def end_all(self, caller: Caller, id: PersonId) -> None:
         """Ends every session of another person (`access:session:revoke`): the first thing to do about a stolen computer."""
-        self._audit.parties_of(caller, Permission.ACCESS_SESSION_REVOKE)
+        self._audit.check_held(caller, Permission.ACCESS_SESSION_REVOKE)
         person = await self._ports.store.get_person(id)
-        missing = NotFound(Finding("access.person.unknown", f"there is no person {id}"))
-        self._audit.check_visible(caller, Permission.ACCESS_SESSION_REVOKE, person.party, missing)
+        unseen = missing("person", id, "person")
+        self._audit.check_visible(caller, Permission.ACCESS_SESSION_REVOKE, Resource(party=person.party), unseen)
         resource = Resource(party=person.party)
         entry = caller.act(Permission.ACCESS_SESSION_REVOKE, f"person:{id}", resource=resource, subject=id, event="all sessions ended")
         async with self._audit.act(entry) as opened:

@@ -67,6 +67,7 @@ async def issue_certificate(ports: Ports, opened: OpenAct, job: SigningJob) -> C
         actor,
         now,
         job.station,
+        job.party,
     )
     opened.findings = (*opened.findings, *job.plan.findings)
     facts = {"intent": intent.id, "tbs_sha256": intent.tbs_sha256.hex(), "serial": f"{plan.serial:x}", "issuer": plan.issuer}

@@ -23,7 +23,7 @@ from chargepki.ports import PAGE_SIZE_MAX, AddStanding, EndStanding, Ports, UseS
 from chargepki.services.approvals import proposal_of
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.proposed import order_of
-from chargepki.services.scoping import spaces_of
+from chargepki.services.scoping import no_such_party, spaces_of
 
 PROFILES_MAX: Final = 32
 NAMES_MAX: Final = 64
@@ -58,6 +58,8 @@ class Standing:
         id = StandingId(self._ports.entropy.ulid("sta"))
         act = caller.act(Permission.APPROVAL_STANDING_PROPOSE, f"standing:{id}", resource=None, party=order.party)
         async with self._audit.act(act) as opened:
+            if not self._audit.reaches_party(caller, Permission.APPROVAL_STANDING_PROPOSE, order.party):
+                raise no_such_party(order.party)
             party = await self._ports.store.get_party(order.party)
             refuse_errors(find_faults(order, party, self._profiles, self._ports.clock.now()))
             opened.check(resource_of(order, party), ballot=ballot, order=order_of(spell_order(order), ballot))
@@ -87,8 +89,9 @@ class Standing:
         return Page(tuple(shown), page.next)
 
     async def get(self, caller: Caller, id: StandingId) -> StandingRecord:
+        self._audit.check_held(caller, Permission.APPROVAL_STANDING_READ)
         record = await find_standing(self._ports, id)
-        self._audit.check_visible(caller, Permission.APPROVAL_STANDING_READ, PartyId(record.approval.party), unknown_standing(id))
+        self._audit.check_visible(caller, Permission.APPROVAL_STANDING_READ, Resource(party=record.approval.party), unknown_standing(id))
         return record
 
     async def end(self, caller: Caller, id: StandingId) -> StandingRecord:

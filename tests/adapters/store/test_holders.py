@@ -29,6 +29,7 @@ from chargepki.ports import (
     AddParty,
     AddPerson,
     AddSession,
+    Change,
     EndSession,
     EndSessions,
     TouchSession,
@@ -70,7 +71,7 @@ async def test_an_update_follows_the_version_that_was_read(store: SqlStore) -> N
     a = replace(account(), password_hash="$argon2id$", totp_step=2**40, failures=3, locked_until=NOW, totp_sealed=b"")
     m = replace(machine(), state=MachineState.SUSPENDED)
     g = replace(grant(), state=GrantState.ENDED, scope=EVERYWHERE, accepted_at=NOW, ended_at=NOW, ended_by="person:per_1")
-    changes = (UpdateParty(p), UpdatePerson(q), UpdateAccount(a), UpdateMachine(m), UpdateGrant(g))
+    changes: tuple[Change, ...] = (UpdateParty(p), UpdatePerson(q), UpdateAccount(a), UpdateMachine(m), UpdateGrant(g))
     for change in changes:
         await store.commit(change)
     assert await store.get_party(p.id) == replace(p, version=2)
@@ -84,7 +85,7 @@ async def test_an_update_follows_the_version_that_was_read(store: SqlStore) -> N
 
 
 async def test_an_update_needs_what_it_updates(store: SqlStore) -> None:
-    nothing = {
+    nothing: dict[str, Change] = {
         "party": UpdateParty(party()),
         "person": UpdatePerson(person()),
         "account": UpdateAccount(account()),

@@ -11,6 +11,7 @@ import pytest
 from chargepki.core.access.model import Resource, Role, Scope
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.identifiers.name_spaces import parse_scoped_name
+from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import PartyId, ProfileId, StandingRecord
 from chargepki.errors import Conflict, NeedsVotes, NotAuthorised, NotFound, Refused
 from chargepki.services.standing import Standing, StandingOrder, parse_order, spell_order
@@ -105,7 +106,7 @@ async def test_it_is_read_once_a_second(board: Board, standing: StandingRecord, 
         return await listing(**given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "list_standing", counted)
-    service = Standing(board.bench.ports, board.bench.services.audit, board.bench.services.profiles)
+    service = Standing(board.bench.ports, board.bench.services.audit, Profiles())
     now = board.bench.clock.now()
     for _ in range(10):
         await service.matching(STATION, now)

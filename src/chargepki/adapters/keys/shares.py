@@ -49,8 +49,7 @@ class Slip39Shares:
 def _read(text: str) -> Share:
     """One share; the refusal does not repeat it."""
     words = " ".join(text.lower().split())
-    if len(words) > SECRET_OCTETS: Final = 32
-MNEMONIC_CHARS_MAX:
+    if len(words) > MNEMONIC_CHARS_MAX:
         raise _wrong("a share is shorter")
     try:
         share = Share.from_mnemonic(words)
@@ -63,4 +62,6 @@ MNEMONIC_CHARS_MAX:
 
 
 def _wrong(why: str) -> Refused:
-    return Refused.because("ceremony.share", f"these shares cannot be used: {why}", path="share", hint="type the words as they are on the paper")
+    return Refused.because(
+        "ceremony.share", f"these shares cannot be used: {why}", path="share", hint="type the words as they are on the paper"
+    )

@@ -13,10 +13,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from chargepki.adapters.store.backend import Backend
 from chargepki.adapters.store.migrate import migrate
 from chargepki.adapters.store.postgres import open_postgres
-from chargepki.adapters.store.queries import access, approvals, certificates, inventory, trail
+from chargepki.adapters.store.queries import access, approvals, certificates, inventory, profiles, trail
 from chargepki.adapters.store.sqlite import open_sqlite
 from chargepki.adapters.store.writer import GroupWriter
 from chargepki.adapters.store.writes import operations_of
+from chargepki.core.profiles.narrowing import ProfileVersion
 from chargepki.core.records import (
     Account,
     ApiToken,
@@ -44,6 +45,7 @@ from chargepki.core.records import (
     PartyId,
     Person,
     PersonId,
+    ProfileId,
     Proposal,
     ProposalId,
     ProposalState,
@@ -170,6 +172,9 @@ class SqlStore:
     async def latest_events(self, ids: Sequence[CertificateId]) -> dict[CertificateId, CertificateEvent]:
         return await self._read(certificates.latest_events, ids) if ids else {}
 
+    async def list_due_holds(self, *, before: datetime, limit: int = 50) -> tuple[CertificateEvent, ...]:
+        return await self._read(certificates.list_due_holds, before, limit)
+
     async def stream_revoked(self, issuer: AuthorityId, *, not_after_from: datetime) -> AsyncIterator[Revoked]:
         walk = certificates.RevokedWalk(self._backend, issuer, not_after_from)
         try:
@@ -192,6 +197,11 @@ class SqlStore:
 
     async def list_key_records(self, *, cursor: str = "", limit: int = 50) -> Page[KeyRecord]:
         return await self._read(certificates.list_key_records, cursor, limit)
+
+    async def list_profile_versions(
+        self, *, profile: ProfileId | None = None, is_newest: bool = False, cursor: str = "", limit: int = 50
+    ) -> Page[ProfileVersion]:
+        return await self._read(profiles.list_profile_versions, profile, is_newest, cursor, limit)
 
     async def get_station(self, id: StationId) -> Station:
         return await self._read(inventory.get_station, id)

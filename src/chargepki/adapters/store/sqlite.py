@@ -26,6 +26,7 @@ _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     "PRAGMA cache_size=-16000",
+    "PRAGMA secure_delete=ON",  # an erased person's values and key are overwritten, not only unlinked
     "PRAGMA trusted_schema=OFF",
 )
 _HINTS: Final = {

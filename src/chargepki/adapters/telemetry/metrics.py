@@ -28,6 +28,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._issued = Counter("pki_certificates_issued", "Certificates issued", ["profile"], registry=self._registry)
         self._status = Counter("pki_certificate_status_changes", "Revocations, holds, releases", ["kind"], registry=self._registry)
+        self._emergencies = Counter("pki_emergency_holds", "Certificates that one person has held alone", registry=self._registry)
         self._gauges: dict[str, Gauge] = {}
         self._sources = sources
 
@@ -37,6 +38,8 @@ class Metrics:
                 self._issued.labels(certificate.profile).inc()
             case CertificateStatusChanged(event=change):
                 self._status.labels(change.kind).inc()
+                if change.until is not None:
+                    self._emergencies.inc()
             case _:
                 pass
 

@@ -41,6 +41,7 @@ __all__ = [
     "may_fill",
     "narrow_grants",
     "pattern_covers",
+    "reaches_party",
     "visible_parties",
 ]
 
@@ -98,6 +99,11 @@ def visible_parties(actor: Actor, permission: Permission, now: datetime, policy:
             return None
         seen |= grant.scope.parties
     return seen
+
+
+def reaches_party(actor: Actor, permission: Permission, party: str, now: datetime) -> bool:
+    """Whether a live grant with this permission extends to the party; what else it is bounded by is not asked."""
+    return any(_is_party_within(party, grant.scope) for grant in _holding(actor, permission, now))
 
 
 def held_permissions(actor: Actor, now: datetime, policy: Policy) -> frozenset[Permission]:

@@ -56,6 +56,7 @@ class Permission(StrEnum):
     REGISTRATION_IDENTITY_APPROVE = "registration:identity:approve"
     REVOCATION_BULK_APPROVE = "revocation:bulk:approve"
     REVOCATION_BULK_PROPOSE = "revocation:bulk:propose"
+    REVOCATION_EMERGENCY_CONFIRM = "revocation:emergency:confirm"
     REVOCATION_EMERGENCY_SUSPEND = "revocation:emergency:suspend"
     REVOCATION_REQUEST_APPROVE = "revocation:request:approve"
     STATION_COMMAND = "station:session:command"

@@ -111,6 +111,8 @@ RULES: Final = (
         HOURS_A_DAY,
         over=REVOKED_ALONE_MAX,
     ),
+    # Whoever held it alone is the one whom the act is about, and takes no seat (`Resource.subject`).
+    QuorumRule("emergency-hold", P.REVOCATION_EMERGENCY_CONFIRM, (Seat(P.REVOCATION_BULK_APPROVE, 2),), HOURS_A_DAY),
     QuorumRule("backup-restore", P.SYSTEM_BACKUP_RESTORE, (Seat(P.SYSTEM_BACKUP_RESTORE, 2), _witnesses(1)), HOURS_A_DAY),
 )
 

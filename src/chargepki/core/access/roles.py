@@ -29,6 +29,7 @@ _ORDER: Final = frozenset(
         P.STATION_COMMAND,
     }
 )
+_HOLD: Final = frozenset({P.REVOCATION_EMERGENCY_CONFIRM, P.REVOCATION_EMERGENCY_SUSPEND})  # to confirm takes others, too
 _BACKEND: Final = _SEE | _OWN_TOKENS | {P.CERTIFICATE_ISSUE, P.CERTIFICATE_READ, P.CERTIFICATE_REVOKE}
 
 
@@ -66,7 +67,7 @@ ROLES: Final[Mapping[Role, RoleDefinition]] = MappingProxyType(
                 _SEE_WORK,
                 {P.ACCESS_ACCOUNT_READ, P.ACCESS_GRANT_APPROVE, P.ACCESS_GRANT_READ, P.ACCESS_SESSION_READ, P.ACCESS_SESSION_REVOKE},
                 {P.APPROVAL_STANDING_READ, P.CA_KEY_READ, P.CEREMONY_SCRIPT_APPROVE, P.PROFILE_DEFINITION_ACTIVATE},
-                {P.REVOCATION_EMERGENCY_SUSPEND},
+                _HOLD,
             ),
             _define(
                 Role.CA_OFFICER,
@@ -75,7 +76,8 @@ ROLES: Final[Mapping[Role, RoleDefinition]] = MappingProxyType(
                 _SEE_WORK,
                 {P.CA_CERTIFICATE_APPROVE, P.CA_KEY_READ, P.CERTIFICATE_BULK_APPROVE, P.FIRMWARE_IMAGE_APPROVE},
                 {P.PROFILE_DEFINITION_ACTIVATE, P.REGISTRATION_BATCH_APPROVE},
-                {P.REVOCATION_BULK_APPROVE, P.REVOCATION_EMERGENCY_SUSPEND},
+                {P.REVOCATION_BULK_APPROVE},
+                _HOLD,
             ),
             _define(
                 Role.REGISTRATION_OFFICER,
@@ -91,7 +93,8 @@ ROLES: Final[Mapping[Role, RoleDefinition]] = MappingProxyType(
                 "revokes, alone and in bulk",
                 _SEE_WORK,
                 {P.CERTIFICATE_REVOKE, P.REVOCATION_BULK_APPROVE, P.REVOCATION_BULK_PROPOSE},
-                {P.REVOCATION_EMERGENCY_SUSPEND, P.REVOCATION_REQUEST_APPROVE},
+                {P.REVOCATION_REQUEST_APPROVE},
+                _HOLD,
             ),
             _define(
                 Role.AUDITOR,

@@ -268,7 +268,7 @@ class _Reader:
         table = self._sub("input")
         allowed = _INPUTS.get(kind, frozenset[str]()) if kind else frozenset[str]()
         self._known(table, allowed, "input.")
-        for what in sorted(allowed - set(table) - ({"crl"} if kind is Kind.IMPORT else set())):
+        for what in sorted(allowed - set(table)):
             self._fault(f"input.{what}", f"a ceremony of kind {kind} says which file")
         inputs = tuple((what, self._text(table, what, "input.")) for what in sorted(allowed & set(table)))
         for what, path in inputs:

@@ -105,12 +105,30 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What narrowed a field: `by` is "config", or the approved change's proposal."""
+
+    field: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveProfile:
-    """A profile as this deployment offers it."""
+    """A profile as this deployment offers it. `change` counts the approved changes of it, `sources` name who narrowed what.
+
+    A field that no source names is built in.
+    """
 
     profile: Profile
     organizations: frozenset[str] | None = None
     host_suffixes: frozenset[str] | None = None
+    change: int = 0
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The built-in definition's version, and the approved change on top of it: "1", "1.3"."""
+        return f"{self.profile.version}.{self.change}" if self.change else str(self.profile.version)
 
 
 def narrow(profile: Profile, by: Narrowing) -> EffectiveProfile:
@@ -133,7 +151,7 @@ def narrow(profile: Profile, by: Narrowing) -> EffectiveProfile:
 def _widens(profile: Profile, field: str, allowed: str) -> Finding:
     return Finding(
         "profile.narrowing.widens",
-        f"the configuration would widen {profile.id}: {field} must stay within {allowed}",
+        f"this would widen {profile.id}: {field} must stay within {allowed}",
         path=f'profiles."{profile.id}".{field}',
-        hint="a configuration may narrow a profile, never widen it",
+        hint="what is built in may be narrowed, never widened",
     )

@@ -5,7 +5,7 @@ from typing import Final
 
 from chargepki.core.tlog.audit import COSIGNED_PATH, CopyReader
 from chargepki.core.tlog.checkpoint import Checkpoint, parse_checkpoint
-from chargepki.core.tlog.merkle import Span, hash_leaf, hash_node, hash_span, inclusion_spans, prove_inclusion
+from chargepki.core.tlog.merkle import HASH_OCTETS, Span, hash_leaf, hash_node, hash_span, inclusion_spans, prove_inclusion
 from chargepki.core.tlog.notes import Note, parse_note
 from chargepki.core.tlog.proof import Proof, proof_for
 from chargepki.core.tlog.tiles import CHECKPOINT_PATH, ENTRIES, TILE_WIDTH, TileHashes, TileId, parse_bundle, tile_at, tiles_of
@@ -29,9 +29,10 @@ def read_head(read: CopyReader, *, covering: int = 0) -> tuple[Note, Checkpoint]
 
 def entries_between(read: CopyReader, first: int, end: int, size: int) -> Iterator[bytes]:
     """The entries [first, end) of a log of `size`. `Refused` where one is missing."""
+    newest = _newest(read, size)
     for index in range(first // TILE_WIDTH, (end + TILE_WIDTH - 1) // TILE_WIDTH):
         bundle = tile_at(ENTRIES, index, size)
-        entries = parse_bundle(_file(read, bundle), bundle.width)
+        entries = parse_bundle(_file(read, bundle, newest), bundle.width)
         yield from entries[max(first - bundle.first_entry, 0) : end - bundle.first_entry]
 
 
@@ -89,22 +90,28 @@ def _split(size: int) -> int:
 
 
 def _hashes(read: CopyReader, spans: Sequence[Span], size: int) -> TileHashes:
-    return TileHashes({(tile.level, tile.index): _file(read, tile) for tile in tiles_of(spans, size)})
+    newest = _newest(read, size)
+    return TileHashes({(tile.level, tile.index): _file(read, tile, newest) for tile in tiles_of(spans, size)})
 
 
-def _file(read: CopyReader, tile: TileId) -> bytes:
-    data = read(tile.path)
-    is_partial = data is not None
-    if data is None and not tile.is_full:
-        data = read(tile.full.path)  # the partial one may be gone once the full one stands
-    if data is None:
-        raise Refused.because("log.tile.missing", f"the copy has no {tile.path}", path=tile.path, clause=_TILES)
-    return data if is_partial or tile.level != ENTRIES else _cut(data, tile.width)
+def _newest(read: CopyReader, size: int) -> int:
+    """The size that the copy has tiles for: one that was made at once has no partial tiles of earlier sizes."""
+    data = read(CHECKPOINT_PATH)
+    return size if data is None else max(size, parse_checkpoint(parse_note(data).text).size)
 
 
-def _cut(bundle: bytes, width: int) -> bytes:
-    """The first entries of a full bundle, as the partial one had them."""
+def _file(read: CopyReader, tile: TileId, newest: int) -> bytes:
+    """The tile, or the beginning of what has grown out of it."""
+    for one in dict.fromkeys((tile, tile_at(tile.level, tile.index, newest), tile.full)):
+        if (data := read(one.path)) is not None:
+            return data if one == tile else _cut(data, tile)
+    raise Refused.because("log.tile.missing", f"the copy has no {tile.path}", path=tile.path, clause=_TILES)
+
+
+def _cut(data: bytes, tile: TileId) -> bytes:
+    if tile.level != ENTRIES:
+        return data[: tile.width * HASH_OCTETS]
     at = 0
-    for _ in range(width):
-        at += 2 + int.from_bytes(bundle[at : at + 2], "big")
-    return bundle[:at]
+    for _ in range(tile.width):
+        at += 2 + int.from_bytes(data[at : at + 2], "big")
+    return data[:at]

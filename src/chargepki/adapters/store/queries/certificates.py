@@ -85,6 +85,12 @@ _REVOKED: Final = (
     .order_by(_e.seq)
     .limit(REVOKED_CHUNK)
 )
+_DUE_HOLDS: Final = (
+    select(schema.certificate_event)
+    .where(_e.until.is_not(None), _e.until <= bindparam("before"), _IS_NEWEST)
+    .order_by(_e.until, _e.seq)
+    .limit(bindparam("limit"))
+)
 _NEWEST_CRL: Final = (
     select(schema.crl)
     .join(schema.crl_newest, (schema.crl_newest.c.issuer == schema.crl.c.issuer) & (schema.crl_newest.c.number == schema.crl.c.number))
@@ -212,6 +218,11 @@ def latest_events(connection: Connection, ids: Sequence[CertificateId]) -> dict[
         events = (event_of(row) for row in connection.execute(_LATEST_EVENTS, {"ids": chunk}))
         found.update((event.certificate, event) for event in events)
     return found
+
+
+def list_due_holds(connection: Connection, before: datetime, limit: int) -> tuple[CertificateEvent, ...]:
+    values = {"before": seconds(before), "limit": cursors.page_size(limit)}
+    return tuple(event_of(row) for row in connection.execute(_DUE_HOLDS, values))
 
 
 def lookup_latest_crl(connection: Connection, issuer: AuthorityId) -> Crl | None:

@@ -4,10 +4,12 @@ from chargepki.adapters.store.rows.values import (
     AnyRow,
     Values,
     seconds,
+    seconds_or_none,
     serial_octets,
     storable,
     text_or_none,
     time_of,
+    time_or_none,
 )
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
 from chargepki.core.records import (
@@ -165,6 +167,7 @@ def event_values(e: CertificateEvent) -> Values:
         "at": seconds(e.at),
         "actor": storable(e.actor),
         "note": storable(e.note),
+        "until": seconds_or_none(e.until),
     }
 
 
@@ -179,6 +182,7 @@ def event_of(row: AnyRow) -> CertificateEvent:
         at=time_of(row.at),
         actor=row.actor,
         note=row.note,
+        until=time_or_none(row.until),
     )
 
 

@@ -21,6 +21,7 @@ from chargepki.adapters.store.schema.certificates import (
 )
 from chargepki.adapters.store.schema.columns import metadata
 from chargepki.adapters.store.schema.inventory import enrolment_token, security_event, station
+from chargepki.adapters.store.schema.profiles import profile_version
 from chargepki.adapters.store.schema.trail import audit_entry, idempotency, log_head, subject_key
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "metadata",
     "party",
     "person",
+    "profile_version",
     "proposal",
     "security_event",
     "session",

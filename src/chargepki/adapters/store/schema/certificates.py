@@ -109,8 +109,10 @@ certificate_event = Table(
     Column("at", BigInteger, nullable=False),
     Column("actor", ID, nullable=False),
     Column("note", Text, nullable=False),
+    Column("until", BigInteger),  # of an emergency hold
     UniqueConstraint("certificate_seq", "ordinal"),
     Index(None, "issuer", "seq"),
+    partial("ix_certificate_event_until", "until", where="until IS NOT NULL"),
 )
 
 key_claim = Table(

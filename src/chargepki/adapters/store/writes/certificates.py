@@ -47,7 +47,7 @@ def _next_event(_: Insert, _count: int) -> ClauseElement:
 def _event_columns(certificate_seq: Any, ordinal: Any) -> list[Any]:
     """The row of an event, in the table's order: what is new from the values, what is copied from the certificate."""
     c, e = schema.certificate.c, schema.certificate_event.c
-    given = {name: slot(e[name]) for name in ("id", "kind", "reason", "at", "actor", "note")}
+    given = {name: slot(e[name]) for name in ("id", "kind", "reason", "at", "actor", "note", "until")}
     copied = {"certificate": c.id, "issuer": c.issuer, "serial": c.serial, "not_after": c.not_after}
     row = {**given, **copied, "certificate_seq": certificate_seq, "ordinal": ordinal}
     return [row[name].label(name) for name in _EVENT_COLUMNS]

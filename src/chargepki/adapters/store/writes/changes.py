@@ -7,10 +7,11 @@ from chargepki.adapters.store.rows import access as access_rows
 from chargepki.adapters.store.rows import approvals as approval_rows
 from chargepki.adapters.store.rows import certificates as certificate_rows
 from chargepki.adapters.store.rows import inventory as inventory_rows
+from chargepki.adapters.store.rows import profiles as profile_rows
 from chargepki.adapters.store.rows import trail as trail_rows
 from chargepki.adapters.store.rows.approvals import HOUR_SECONDS
 from chargepki.adapters.store.rows.values import seconds, seconds_or_none, storable
-from chargepki.adapters.store.writes import access, approvals, certificates, inventory, trail
+from chargepki.adapters.store.writes import access, approvals, certificates, inventory, profiles, trail
 from chargepki.adapters.store.writes.write import Operation
 
 
@@ -39,6 +40,8 @@ def operations_of(change: ports.Change) -> tuple[Operation, ...]:  # noqa: C901 
         case ports.SetKeyState(ref, key_state, was, at):
             values = {"ref": storable(ref), "state": key_state.value, "after": was.value, "changed_at": seconds(at)}
             return ((certificates.SET_KEY_STATE, values),)
+        case ports.AddProfileVersion(version):
+            return ((profiles.ADD_PROFILE_VERSION, profile_rows.version_values(version)),)
         case ports.AddCertificateEvent(event, after):
             values = certificate_rows.event_values(event)
             if after is None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from chargepki.adapters.store.writes import access, approvals, certificates, inventory, trail
+from chargepki.adapters.store.writes import access, approvals, certificates, inventory, profiles, trail
 from chargepki.adapters.store.writes.write import Write
 
 # Within one transaction all rows of a kind are written together, kind after kind: what is made, then what changes, then what goes.
@@ -40,6 +40,7 @@ ORDER: Final[tuple[Write, ...]] = (
     approvals.END_STANDING,
     certificates.ADD_KEY_RECORD,
     certificates.SET_KEY_STATE,
+    profiles.ADD_PROFILE_VERSION,
     certificates.ADD_AUTHORITY,
     certificates.SET_AUTHORITY_STATE,
     inventory.ADD_STATION,

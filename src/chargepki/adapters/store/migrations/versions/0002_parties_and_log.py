@@ -17,6 +17,7 @@ _ID = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _SEQ = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _EMPTY = sa.text("''")
 _HAS_PARTY = sa.text("party <> ''")
+_ENDS = sa.text("until IS NOT NULL")
 _HAS_SUBJECT = sa.text("subject <> ''")
 _NOT_ORDINARY = sa.text("outcome <> 'done' AND outcome <> 'intent'")
 
@@ -30,6 +31,8 @@ def upgrade() -> None:
     for table in ("authority", "certificate", "intent", "station"):
         op.add_column(table, sa.Column("party", _ID, nullable=False, server_default=_EMPTY))
     op.add_column("certificate", sa.Column("standing", _ID))
+    op.add_column("certificate_event", sa.Column("until", sa.BigInteger()))
+    op.create_index("ix_certificate_event_until", "certificate_event", ["until"], sqlite_where=_ENDS, postgresql_where=_ENDS)
     op.create_index("ix_certificate_party_seq", "certificate", ["party", "seq"], sqlite_where=_HAS_PARTY, postgresql_where=_HAS_PARTY)
     op.create_index("ix_station_party_id", "station", ["party", "id"])
     _renew_api_token()
@@ -38,6 +41,7 @@ def upgrade() -> None:
     _create_rights()
     _create_approvals()
     _create_keys()
+    _create_profiles()
 
 
 def _renew_api_token() -> None:
@@ -324,6 +328,21 @@ def _create_keys() -> None:
         sa.Column("subject", _ID, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("subject", name="pk_subject_key"),
+    )
+
+
+def _create_profiles() -> None:
+    op.create_table(
+        "profile_version",
+        sa.Column("seq", _SEQ, autoincrement=True),
+        sa.Column("profile", _ID, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("narrowing", sa.Text(), nullable=False),
+        sa.Column("proposal", _ID),
+        sa.Column("created_by", _ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_profile_version"),
+        sa.UniqueConstraint("profile", "number", name="uq_profile_version_profile_number"),
     )
 
 
