@@ -1,5 +1,7 @@
 """A production platform from nothing: init, accounts, rehearsal, ceremonies, transcript; and a root that never goes online."""
 
+# ruff: noqa: ASYNC221, ASYNC240  # nothing else runs beside these tests
+
 import base64
 import json
 import os

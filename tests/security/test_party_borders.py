@@ -543,10 +543,17 @@ async def test_a_token_for_one_station_serves_that_station(world: World, narrow:
 async def test_what_a_token_is_narrowed_to(world: World) -> None:
     """Asked for the other party, or for its names, a token reaches nothing at all."""
     things = world.theirs
-    asked = ({"parties": [things.party]}, {"names": [f"dns:{things.domain}"]}, {"parties": [things.party, world.ours.party]})
+    asked = (
+        {"parties": [things.party]},
+        {"names": [f"dns:{things.domain}"]},
+        {"names": [f"station:{things.station}"]},
+        {"parties": [things.party, world.ours.party]},
+    )
     for narrowing in asked:
         async with world.speaking_as(world.secrets["requester"]) as http:
-            made = await send(http, "create_token", Ask(body={"scopes": ["*:*:*"], **narrowing}))
+            ask = Ask(body={"scopes": ["*:*:*"], **narrowing})
+            made = await send(http, "create_token", ask)
+        assert not found_in(made, things, ask), made.text
         if made.status_code != 201:
             assert made.status_code in (401, 403)
             continue

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chargepki.core.tlog.audit import CopyReader, CopyVerdict
     from chargepki.core.tlog.policy import Policy, Verdict
 
+__all__ = ["app", "find_copy"]
+
 WATCH_SECONDS: Final = 60.0
 PROGRESS_SECONDS: Final = 1.0
 PROOF_FILES_MAX: Final = 10_000  # a directory that people still open

@@ -29,7 +29,7 @@ from chargepki.core.records import (
     TokenId,
 )
 from chargepki.core.secret_text import new_secret
-from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, refuse_errors
+from chargepki.errors import Finding, NotAuthenticated, NotAuthorised, NotFound, refuse_errors
 from chargepki.ports import AddApiToken, AddGrant, AddMachine, Ports, RevokeApiToken
 from chargepki.services.actors import Actors, check_token_lives, device_actor
 from chargepki.services.audit import AuditTrail, Caller, OpenAct

@@ -100,8 +100,8 @@ class ProfileRegister:
             opened.check(judged.resource, ballot=ballot, order=order_of(judged.order(), ballot))
             now = self._ports.clock.now()
             version = ProfileVersion(profile, judged.base + 1, change.narrowing, caller.actor.id, now, proposal_of(caller))
-            facts = {"version": version.number, "narrowing": spell_narrowing(change.narrowing), "newly_allowed": len(judged.newly_allowed)}
-            opened.effect = Effect(facts)
+            narrowing, newly = spell_narrowing(change.narrowing), len(judged.newly_allowed)
+            opened.effect = Effect({"version": version.number, "narrowing": narrowing, "newly_allowed": newly})
             await self._ports.store.commit(AddProfileVersion(version), opened.done())
         self.forget()
         return version

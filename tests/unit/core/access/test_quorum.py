@@ -265,6 +265,16 @@ def test_an_emergency_hold_is_one_person_s() -> None:
         assert isinstance(judged(person("ann", role), P.REVOCATION_EMERGENCY_SUSPEND, STATION), Allow)
 
 
+def test_it_lasts_when_two_others_say_so_and_its_maker_is_none_of_them() -> None:
+    held = replace(STATION, subject="per_carl")
+    carl, cora, rune = person("per_carl", Role.CA_OFFICER), person("per_cora", Role.CA_OFFICER), person("per_rune", Role.REVOCATION_OFFICER)
+    confirm = P.REVOCATION_EMERGENCY_CONFIRM
+    assert isinstance(judged(carl, confirm, held, ballot(cora)), NeedsApproval)
+    assert isinstance(judged(carl, confirm, held, ballot(cora, rune)), Allow)
+    assert isinstance(judged(cora, confirm, held, ballot(rune)), Allow)
+    assert isinstance(judged(cora, confirm, held, ballot(carl)), NeedsApproval)
+
+
 def test_a_stuffed_ballot_is_refused_whole() -> None:
     crowd = ballot(*(person(f"cao{n}", Role.CA_OFFICER) for n in range(VOTES_MAX + 1)))
     assert codes(judged(ADMIN, PROPOSE, SUB_CA, crowd)) == ["access.vote.many"]

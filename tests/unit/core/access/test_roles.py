@@ -131,6 +131,7 @@ def test_the_quorums_are_those_of_the_governance_table() -> None:
         "certificate-bulk": 3,
         "factory-batch": 3,
         "bulk-revocation": 3,
+        "emergency-hold": 2,
         "firmware": 3,
         "backup-restore": 3,
     }
