@@ -25,7 +25,7 @@ from chargepki.testing.station.simulator import StationSimulator
 PASSPHRASE = "a passphrase for one file"
 WRONG_PASSWORD = "a-wrong-password-that-somebody-typed"
 FORGED_TOKEN = "cpat_somebodys-token-for-another-platform"
-PUBLIC = {"endpoints.json", "server.log"}  # what anybody on the machine may read, like everything in trust/
+PUBLIC = {"endpoints.json", "server.log", "policy"}  # what anybody on the machine may read, like everything in trust/
 
 
 async def live(server: ServerProcess) -> dict[str, str]:

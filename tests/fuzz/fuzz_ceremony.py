@@ -1,4 +1,4 @@
-"""What a ceremony reads: scripts, transcripts, sealed copies, shares, notes and the answers of init. Each is refused, or means what it says."""
+"""What a ceremony reads: scripts, transcripts, sealed copies, shares, notes, the answers of init. Refused, or it means what it says."""
 
 from datetime import UTC, datetime
 

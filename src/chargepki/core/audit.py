@@ -13,7 +13,7 @@ from typing import Final
 
 from chargepki.core import canonical_json
 from chargepki.core.access.encode import encode_actor, encode_ballot, encode_decision, encode_resource
-from chargepki.core.access.model import NO_BALLOT, PLATFORM_RESOURCE, Actor, Ballot, Decision, Resource
+from chargepki.core.access.model import EVERYBODY, NO_BALLOT, PLATFORM_RESOURCE, Actor, Ballot, Decision, Resource
 from chargepki.core.access.permissions import Permission
 from chargepki.core.canonical_json import JsonValue
 from chargepki.core.records import AuditEntry, AuditId, Outcome, PartyId
@@ -78,11 +78,12 @@ def assemble_entry(
     *,
     judgement: Judgement | None,
     of: AuditId | None = None,
+    party: str = "",
     findings: Sequence[Finding] = (),
     effect: Effect = NO_EFFECT,
     salt: bytes = b"",
 ) -> AuditEntry:
-    """The entry of one act; `of` names the earlier entry of the same act that holds its judgement.
+    """The entry of one act; `of` names the earlier entry of the same act that holds its judgement, `party` whose that was about.
 
     Its body never exceeds `BODY_OCTETS_MAX`: findings and texts are bounded, and a judgement too large to be recorded allows nothing
     (`Broken`).
@@ -120,9 +121,20 @@ def assemble_entry(
             hint="the actor or the voters hold too many grants with too long scopes: divide them among several holders",
         )
     private = canonical_json.encode({"salt": salt.hex(), "values": clear}) if clear else b""
-    party = PartyId("" if judgement is None or judgement.resource.party == "*" else judgement.resource.party)
+    whose = judgement.resource.party if judgement is not None else party
     subject = act.subject or act.actor.person
-    return AuditEntry(id, at, _cut(act.actor.id), act.action, _cut(act.object), outcome, octets, party, private, subject if clear else "")
+    return AuditEntry(
+        id,
+        at,
+        _cut(act.actor.id),
+        act.action,
+        _cut(act.object),
+        outcome,
+        octets,
+        PartyId("" if whose == EVERYBODY else whose),
+        private,
+        subject if clear else "",
+    )
 
 
 def encode_judgement(act: Act, judgement: Judgement) -> JsonValue:

@@ -159,6 +159,7 @@ class OpenAct:
             outcome,
             judgement=judgement,
             of=of,
+            party="" if self.judgement is None else self.judgement.resource.party,
             findings=self.findings,
             effect=effect,
             salt=salt,

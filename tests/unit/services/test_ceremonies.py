@@ -238,6 +238,16 @@ async def test_a_lost_key_comes_back_from_its_sealed_copy_and_enough_shares(room
     assert (await room.vault.vault.get(key)).spki == (await room.bench.services.authorities.view(ROOT_ID)).spki
 
 
+async def test_custodians_show_that_their_shares_still_open_the_copy_and_nothing_is_changed(room: CeremonyRoom) -> None:
+    _, console = await room.hold(ROOT + BACKUP)
+    (room.desk / "root-2026.backup.json").write_bytes((room.papers("root-2026") / "root-2026.backup.json").read_bytes())
+    signed = room.vault.count()
+    check = _restore().replace('"restore"', '"backup-check"').replace("restore-2026", "check-2027").replace('["kai"]', '["carla"]')
+    ending, console = await room.hold(check, PlannedConsole(typed=[console.shares["kira"], console.shares["kim"]]))
+    assert ending is Ending.DONE, console.shown
+    assert room.vault.count() == signed
+
+
 async def test_no_share_and_no_wrapping_key_is_kept_anywhere(room: CeremonyRoom) -> None:
     _, console = await room.hold(ROOT + BACKUP)
     for path in room.desk.rglob("*"):

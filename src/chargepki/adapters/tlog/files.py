@@ -86,7 +86,7 @@ class TileDirectory:
         if self._lock is not None:
             return
         make_private_directory(self._directory)
-        lock = (self._directory / _LOCK).open("ab")
+        lock = os.fdopen(os.open(self._directory / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

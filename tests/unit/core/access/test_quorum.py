@@ -267,7 +267,7 @@ def test_an_emergency_hold_is_one_person_s() -> None:
 
 def test_it_lasts_when_two_others_say_so_and_its_maker_is_none_of_them() -> None:
     held = replace(STATION, subject="per_carl")
-    carl, cora, rune = person("per_carl", Role.CA_OFFICER), person("per_cora", Role.CA_OFFICER), person("per_rune", Role.REVOCATION_OFFICER)
+    carl, cora, rune = person("carl", Role.CA_OFFICER), person("cora", Role.CA_OFFICER), person("rune", Role.REVOCATION_OFFICER)
     confirm = P.REVOCATION_EMERGENCY_CONFIRM
     assert isinstance(judged(carl, confirm, held, ballot(cora)), NeedsApproval)
     assert isinstance(judged(carl, confirm, held, ballot(cora, rune)), Allow)

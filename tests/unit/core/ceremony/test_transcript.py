@@ -49,7 +49,7 @@ def test_the_first_entry_that_was_changed_is_named(number: int) -> None:
 
 
 def test_an_entry_that_was_left_out_is_named() -> None:
-    with pytest.raises(Refused, match="entry 5: it does not follow"):
+    with pytest.raises(Refused, match="entry 6: it does not follow"):
         parse_transcript(_edit(lambda entries: entries.pop(4) and None))
 
 
