@@ -65,9 +65,10 @@ bench: setup     ## print certificates and OCSP answers per CPU-second beside op
 	@$(BIN)/python benchmarks/run.py
 	@$(BIN)/python benchmarks/vaults.py
 
-fuzz: setup-dev  ## fuzz every parser of bytes from outside, FUZZ_SECONDS each (60)
+fuzz: setup-dev  ## fuzz every parser of bytes from outside, FUZZ_SECONDS each (60), and the API
 	@$(PIP) -r requirements/fuzz.lock
 	@for target in tests/fuzz/fuzz_*.py; do echo "== $$target"; $(BIN)/python $$target -max_total_time=$${FUZZ_SECONDS:-60} || exit 1; done
+	@SCHEMATHESIS_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(BIN)/python -m pytest -q tests/security/test_schemathesis.py
 
 lock:            ## refresh requirements/*.lock (needs uv)
 	uv pip compile --universal --generate-hashes --quiet --custom-compile-command 'make lock' pyproject.toml -o requirements/run.lock

@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
 from tests.unit.services.ceremony_room import ROOT, SUB, PlannedConsole, open_room
 
 from chargepki.adapters.ceremony_files import CeremonyDirectory
@@ -23,6 +26,7 @@ from chargepki.cli.platform_room import PlatformRoom, open_platform
 from chargepki.config import load_config
 from chargepki.core import totp
 from chargepki.core.ceremony.script import parse_script
+from chargepki.core.ocsp import UNAUTHORIZED
 from chargepki.core.records import AuthorityId, AuthorityState
 from chargepki.errors import NotFound, Refused
 from chargepki.services.audit import Caller
@@ -284,6 +288,11 @@ async def test_an_offline_root_signs_what_is_carried_to_it_in_files(tmp_path: Pa
         root, sub = await authorities.view(AuthorityId("root-2026")), await authorities.view(AuthorityId("sub-2026"))
         assert (root.authority.state, sub.authority.state) == (AuthorityState.OFFLINE, AuthorityState.ACTIVE)
         assert (await status.current_crl(AuthorityId("root-2026"))).number == 1
+        request = ocsp.OCSPRequestBuilder().add_certificate(
+            x509.load_der_x509_certificate(sub.certificate_der), x509.load_der_x509_certificate(root.certificate_der), hashes.SHA256()
+        )
+        answer = await status.answer(request.build().public_bytes(serialization.Encoding.DER))
+        assert answer.der == UNAUTHORIZED, "nobody here answers for a key that is elsewhere"
         with pytest.raises(Refused, match="not here"):
             await status.publish_crl(AuthorityId("root-2026"))
         room.bench.clock.advance(timedelta(days=100))

@@ -117,3 +117,35 @@ def test_a_share_that_would_have_us_compute_for_hours_is_refused() -> None:
     slow = generate_mnemonics(1, [(2, 2)], b"\x04" * 32, iteration_exponent=1)[0][0]
     with pytest.raises(Refused, match="something else"):
         Slip39Shares().missing([slow])
+
+
+async def test_a_chain_that_was_made_anew_around_another_certificate_is_not_what_the_log_says(room: CeremonyRoom) -> None:
+    from dataclasses import replace
+
+    from chargepki.cli.ceremony import count_logged
+    from chargepki.core.ceremony.transcript import Entry, Transcript, parse_transcript
+
+    await room.hold(ROOT)
+    found = parse_transcript((room.papers("root-2026") / "transcript.json").read_bytes())
+    assert await count_logged(room.bench.ports.store, found) > 1
+    forged: list[Entry] = []
+    for entry in found.entries:
+        facts = {name: "00" * 32 if name == "certificate sha256" else value for name, value in entry.facts.items()}
+        forged.append(replace(entry, facts=facts, previous=forged[-1].sha256 if forged else entry.previous))
+    with pytest.raises(Refused, match="the log knows no certificate"):
+        await count_logged(room.bench.ports.store, Transcript(tuple(forged)))
+
+
+async def test_a_ceremonys_order_is_not_carried_out_away_from_its_terminal(room: CeremonyRoom) -> None:
+    """The last vote is given elsewhere: the platform's own executors refuse what needs the files of the ceremony."""
+    from tests.unit.services.ceremony_room import SUB
+
+    request = SUB.replace('kind = "sub"', 'kind = "request"').replace('parent = "root-2026"\n', "")
+    assert (await room.hold(request, PlannedConsole(absent=frozenset({"olga"}))))[0] is Ending.PENDING
+    (proposal,) = (await room.bench.ports.store.list_proposals()).items
+    olga = (await room.reception.identify(Credentials("olga", "olga's password", ""))).actor
+    report = await room.bench.services.approvals.vote(room.bench.caller(olga), proposal.id, proposal.digest, is_for=True)
+    assert report.proposal.state == "failed"
+    assert "ceremony" in report.proposal.outcome
+    assert room.vault.count() == 0
+    assert (await room.hold(request))[0] is Ending.STOPPED

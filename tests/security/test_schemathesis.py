@@ -22,13 +22,13 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from chargepki.api.app import create_api, create_routes
 from chargepki.api.openapi import describe
 from chargepki.app import api_services
-from chargepki.core.access.policy import DEVELOPMENT
+from chargepki.core.access.policy import PRODUCTION
 from chargepki.services.access import TokenOrder
 from chargepki.testing.workbench import ADMIN
 from tests.security.borders import GHOST, Things, open_world
 from tests.security.valid_bodies import BODIES
 
-EXAMPLES: Final = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+EXAMPLES: Final = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "16"))
 # A guess at a password takes a quarter of a second on purpose, a key of an authority a signature or three.
 SLOW: Final = {"sign_in_with_password", "redeem_invitation", "change_password", "enrol_totp", "create_authority", "generate_key"}
 CHECKS: Final = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -43,22 +43,25 @@ OPERATIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """The API in its own event loop, and who can ask it."""
+    """The API in its own event loop, and who can ask it: the administrator of a development platform, others in production."""
 
     loop: asyncio.AbstractEventLoop
-    app: Any
+    development: Any
+    production: Any
     things: Things
     secrets: dict[str, str]
 
-    def send(self, case: Any, secret: str) -> httpx.Response:
+    def send(self, case: Any, caller: str) -> httpx.Response:
+        secret = self.secrets[caller]
         sent = requests.Request(**case.as_transport_kwargs(base_url=URL)).prepare()
         headers = {name: value for name, value in sent.headers.items() if name.lower() not in ("authorization", "content-length")}
         if secret:
             headers["Authorization"] = f"Bearer {secret}"
-        return self.loop.run_until_complete(self._send(sent, headers))
+        app = self.development if caller == "administrator" else self.production
+        return self.loop.run_until_complete(self._send(app, sent, headers))
 
-    async def _send(self, sent: requests.PreparedRequest, headers: dict[str, str]) -> httpx.Response:
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=("192.0.2.7", 4711))
+    async def _send(self, app: Any, sent: requests.PreparedRequest, headers: dict[str, str]) -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 4711))
         body = sent.body.encode() if isinstance(sent.body, str) else sent.body
         async with httpx.AsyncClient(transport=transport) as http:
             return await http.request(str(sent.method), str(sent.url), content=body, headers=headers)
@@ -70,11 +73,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         stack = AsyncExitStack()
 
         async def start() -> Asked:
-            world = await stack.enter_async_context(open_world(tmp_path_factory.mktemp("generated"), DEVELOPMENT))
-            _, admin = await world.services.access.create_token(ADMIN, TokenOrder("admin", frozenset({"*:*:*"})))
-            app = create_api(api_services(world.bench.ports, world.services, world.gateway))
+            world = await stack.enter_async_context(open_world(tmp_path_factory.mktemp("generated"), PRODUCTION))
+            _, admin = await world.bench.services.access.create_token(ADMIN, TokenOrder("admin", frozenset({"*:*:*"})))
+            development, production = (
+                create_api(api_services(world.bench.ports, services)) for services in (world.bench.services, world.services)
+            )
             secrets = {"administrator": admin, "requester": world.secrets["requester"], "stranger": ""}
-            return Asked(runner.get_loop(), app, world.ours, secrets)
+            return Asked(runner.get_loop(), development, production, world.ours, secrets)
 
         yield runner.run(start())
         runner.run(stack.aclose())
@@ -132,7 +137,7 @@ def test_no_request_breaks_the_api_and_every_answer_is_as_described(asked: Asked
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: Any) -> None:
-        answer = asked.send(case, asked.secrets[caller])
+        answer = asked.send(case, caller)
         assert answer.status_code < 500, (case.as_transport_kwargs(base_url=URL), answer.text)
         case.validate_response(answer, checks=CHECKS)
 

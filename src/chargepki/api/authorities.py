@@ -68,7 +68,7 @@ async def list_authorities(visit: Visiting) -> Response:
     return answer(AuthorityList(items=[_show(await visit.services.authorities.view(authority.id)) for authority in listed]))
 
 
-@router.post("", summary="Create an authority: its key, its certificate", **shown(AuthorityView, 201, "Created"))
+@router.post("", summary="Create an authority: its key, its certificate", **shown(AuthorityView, 201, "Created", waits=True))
 async def create_authority(body: AuthorityOrder, visit: Visiting) -> Response:
     new = NewAuthority(
         id=AuthorityId(body.id),

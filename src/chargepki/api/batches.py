@@ -53,7 +53,7 @@ async def list_batches(visit: Visiting, party: PartyQuery = "", cursor: Cursor =
     return answer(PageView(items=[_show(batch) for batch in page.items], next=page.next or None))
 
 
-@router.post("", summary="Make a factory batch", **shown(BatchView, 201, "Made"))
+@router.post("", summary="Make a factory batch", **shown(BatchView, 201, "Made", waits=True))
 async def create_batch(body: FactoryBatchOrder, visit: Visiting) -> Response:
     order = BatchOrder(PartyId(body.party), ProfileId(body.profile), frozenset(body.prefixes), body.count, body.until)
     batch = await visit.services.batches.create(visit.caller, order)

@@ -61,7 +61,7 @@ async def preview_bulk_revocation(body: SelectionOrder, visit: Visiting) -> Resp
     return answer(_show(radius, visit))
 
 
-@router.post("", summary="Revoke a list of certificates", **shown(BulkResultView, 201, "Revoked"))
+@router.post("", summary="Revoke a list of certificates", **shown(BulkResultView, 201, "Revoked", waits=True))
 async def create_bulk_revocation(body: BulkRevocationOrder, visit: Visiting) -> Response:
     result = await visit.services.bulk_revocation.revoke(
         visit.caller, _selection(body), reason=body.reason, list_sha256=bytes.fromhex(body.list_sha256), note=body.note

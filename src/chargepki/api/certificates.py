@@ -159,7 +159,14 @@ async def list_certificates(
 @router.post(
     "",
     summary="Order a certificate",
-    **shown(IssuedView, 201, "Issued; `?format=` or `Accept` gives the chain itself", files=CHAIN_MEDIA_TYPES),
+    **shown(
+        IssuedView,
+        201,
+        "Issued; `?format=` or `Accept` gives the chain itself",
+        files=CHAIN_MEDIA_TYPES,
+        waits=True,
+        repeats="The certificate that this key got for the same purpose within a day",
+    ),
 )
 async def order_certificate(
     request: Request, body: CertificateOrderBody, visit: Visiting, format: ChainFormat | None = None, include_root: bool = False
@@ -217,12 +224,12 @@ async def hold_certificate(id: IdPath, body: HoldBody, visit: Visiting) -> Respo
     return answer(EmergencyHoldView(**show_event(held.event).model_dump(), proposal=held.proposal or None))
 
 
-@router.post("/{id}/hold/confirm", summary="Let an emergency hold last until it is released", **shown(EventView))
+@router.post("/{id}/hold/confirm", summary="Let an emergency hold last until it is released", **shown(EventView, waits=True))
 async def confirm_hold(id: IdPath, visit: Visiting) -> Response:
     return answer(show_event(await visit.services.revocation.confirm(visit.caller, CertificateId(id))))
 
 
-@router.post("/{id}/release", summary="Release a certificate from hold", **shown(EventView))
+@router.post("/{id}/release", summary="Release a certificate from hold", **shown(EventView, waits=True))
 async def release_certificate(id: IdPath, visit: Visiting) -> Response:
     return answer(show_event(await visit.services.revocation.release(visit.caller, CertificateId(id))))
 

@@ -114,7 +114,7 @@ async def list_grants(
     return answer(PageView(items=[show_grant(held) for held in page.items], next=page.next or None))
 
 
-@router.post("", summary="Propose a role for a person or a machine", **shown(GrantView, 201, "Offered"))
+@router.post("", summary="Propose a role for a person or a machine", **shown(GrantView, 201, "Offered", waits=True))
 async def propose_grant(body: GrantOrder, visit: Visiting) -> Response:
     """A person has to accept it. Where others have to agree first, the answer is 202 with the proposal."""
     held = await visit.services.grants.propose_grant(

@@ -50,7 +50,7 @@ async def list_keys(visit: Visiting, cursor: Cursor = "", limit: Limit = PAGE_SI
     return answer(PageView(items=[_show(record) for record in page.items], next=page.next or None))
 
 
-@router.post("", summary="Make a key, which signs nothing until it is activated", **shown(KeyView, 201, "Made"))
+@router.post("", summary="Make a key, which signs nothing until it is activated", **shown(KeyView, 201, "Made", waits=True))
 async def generate_key(body: KeyOrder, visit: Visiting) -> Response:
     record = await visit.services.keys.generate(visit.caller, body.key_spec, label=body.label)
     return answer(_show(record), 201, location=f"/api/v1/keys/{record.ref}")
@@ -61,17 +61,17 @@ async def get_key(ref: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.keys.get(visit.caller, KeyRef(ref))))
 
 
-@router.post("/{ref}/activate", summary="Let a key sign", **shown(KeyView))
+@router.post("/{ref}/activate", summary="Let a key sign", **shown(KeyView, waits=True))
 async def activate_key(ref: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.keys.activate(visit.caller, KeyRef(ref))))
 
 
-@router.post("/{ref}/retire", summary="Let a key sign status only, for ever", **shown(KeyView))
+@router.post("/{ref}/retire", summary="Let a key sign status only, for ever", **shown(KeyView, waits=True))
 async def retire_key(ref: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.keys.retire(visit.caller, KeyRef(ref))))
 
 
-@router.post("/{ref}/destroy", summary="Erase a key in the vault", **shown(KeyView))
+@router.post("/{ref}/destroy", summary="Erase a key in the vault", **shown(KeyView, waits=True))
 async def destroy_key(ref: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.keys.destroy(visit.caller, KeyRef(ref))))
 

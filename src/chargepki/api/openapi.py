@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from chargepki import __version__
-from chargepki.api.problems import Problem
+from chargepki.api.problems import Problem, Waiting
 
 _DESCRIPTION = (
     "Lists are paged by an opaque cursor. Every POST takes an Idempotency-Key. Errors are RFC 9457 problem documents that carry "
@@ -27,9 +27,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     schemas = document["components"]["schemas"]
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs"))
-    schemas["Problem"] = problem
+    for model in (Problem, Waiting):
+        problem = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs"))
+        schemas[model.__name__] = problem
     document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"bearer": []}]
     for path in document["paths"].values():

@@ -54,7 +54,7 @@ async def list_parties(visit: Visiting, cursor: Cursor = "", limit: Limit = PAGE
     return answer(PageView(items=[_show(party) for party in page.items], next=page.next or None))
 
 
-@router.post("", summary="Register a party", **shown(PartyView, 201, "Registered"))
+@router.post("", summary="Register a party", **shown(PartyView, 201, "Registered", waits=True))
 async def create_party(body: PartyOrder, visit: Visiting) -> Response:
     """Where others have to agree to its name spaces, the answer is 202 with the proposal."""
     party = await visit.services.parties.create_party(
@@ -68,7 +68,7 @@ async def get_party(id: IdPath, visit: Visiting) -> Response:
     return answer(_show(await visit.services.parties.get_party(visit.caller, PartyId(id))))
 
 
-@router.patch("/{id}", summary="Change a party", **shown(PartyView))
+@router.patch("/{id}", summary="Change a party", **shown(PartyView, waits=True))
 async def update_party(id: IdPath, body: PartyChange, visit: Visiting) -> Response:
     party = await visit.services.parties.update_party(
         visit.caller,

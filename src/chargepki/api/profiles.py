@@ -124,7 +124,7 @@ async def list_profile_versions(visit: Visiting, profile: TextQuery = "", cursor
     return answer(PageView(items=[_show_version(version) for version in page.items], next=page.next or None))
 
 
-@versions_router.post("", summary="Propose another narrowing of a profile", **shown(ProfileVersionView, 201, "In force"))
+@versions_router.post("", summary="Propose another narrowing of a profile", **shown(ProfileVersionView, 201, "In force", waits=True))
 async def propose_profile_version(body: ProfileChangeOrder, visit: Visiting) -> Response:
     narrowing = parse_narrowing(ProfileId(body.profile), body.narrowing.model_dump(exclude_none=True))
     version = await visit.services.profiles.change(visit.caller, ProfileChange(narrowing, body.base))

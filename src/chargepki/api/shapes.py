@@ -53,8 +53,18 @@ def answer(view: BaseModel, status: int = 200, *, location: str = "") -> Respons
     return Response(view.model_dump_json(), status, headers, "application/json")
 
 
-def shown(model: Any, status: int = 200, description: str = "Done", *, secret: bool = False, files: Sequence[str] = ()) -> dict[str, Any]:
-    """What a route says of its answers in the OpenAPI document: `model` as JSON, `files` by media type.
+def shown(
+    model: Any,
+    status: int = 200,
+    description: str = "Done",
+    *,
+    secret: bool = False,
+    files: Sequence[str] = (),
+    waits: bool = False,
+    repeats: str = "",
+) -> dict[str, Any]:
+    """What a route says of its answers in the OpenAPI document: `model` as JSON, `files` by media type. `waits`: others may have to agree
+    first; `repeats`: when the same was done before, and is answered again with 200.
 
     FastAPI neither validates nor renders them.
     """
@@ -64,14 +74,21 @@ def shown(model: Any, status: int = 200, description: str = "Done", *, secret: b
     if files:
         success["content"] = {media: {"schema": {"type": "string", "format": "binary"}} for media in files}
     kinds = {} if model is not None else {"response_class": Response}
-    return {"status_code": status, "response_model": None, "responses": {status: success, **REFUSALS}, **kinds}
+    again = {200: {**success, "description": repeats}} if repeats else {}
+    waiting = {202: _WAITING} if waits else {}
+    return {"status_code": status, "response_model": None, "responses": {**again, status: success, **waiting, **REFUSALS}, **kinds}
 
 
 def _refusal(description: str) -> dict[str, Any]:
     return {"description": description, "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
+_WAITING: Final[dict[str, Any]] = {
+    "description": "Nothing was done yet: others have to agree to the proposal first",
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Waiting"}}},
+}
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    400: _refusal("The request cannot be read"),
     401: _refusal("Not authenticated"),
     403: _refusal("Not authorised"),
     404: _refusal("Not found"),

@@ -56,7 +56,7 @@ async def list_standing_approvals(
     return answer(PageView(items=[_show(record) for record in page.items], next=page.next or None))
 
 
-@router.post("", summary="Propose a standing approval", **shown(StandingApprovalView, 201, "Made"))
+@router.post("", summary="Propose a standing approval", **shown(StandingApprovalView, 201, "Made", waits=True))
 async def create_standing_approval(body: StandingApprovalOrder, visit: Visiting) -> Response:
     order = StandingOrder(
         PartyId(body.party),

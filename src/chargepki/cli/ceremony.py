@@ -249,12 +249,13 @@ async def _compare_with_log(data: Path, found: "Transcript") -> int:
     except StoreUnavailable:
         return 0
     try:
-        return await _count_logged(store, found)
+        return await count_logged(store, found)
     finally:
         await store.close()  # type: ignore[attr-defined]
 
 
-async def _count_logged(store: "Store", found: "Transcript") -> int:
+async def count_logged(store: "Store", found: "Transcript") -> int:
+    """How much of the transcript the log has too; `Refused` names the first entry that it contradicts."""
     import json
 
     from chargepki.core.records import AuditId

@@ -105,6 +105,7 @@ async def request_certificate(
     alt_host: Annotated[list[str], typer.Option(metavar="NAME|IP", help="a further name of the host; repeat for more")] = [],  # noqa: B006  Typer reads it, nobody writes it
     organization: Annotated[str, typer.Option(help="the O of a host or a party")] = "",
     common_name: Annotated[str, typer.Option(help="the CN of a party")] = "",
+    machine: Annotated[str, typer.Option(help="the machine that will sign in with it: mch_...")] = "",
     issuer: Annotated[str, typer.Option(metavar="ID", help="the authority; the newest able one unless said")] = "",
     days: Annotated[int | None, typer.Option(min=1, help="valid for so many days; the profile's number unless said")] = None,
     format: Annotated[str, typer.Option(help="how the chain is written: pem, der (the leaf alone), pkcs7 or ocpp")] = "pem",
@@ -121,7 +122,7 @@ async def request_certificate(
         raise Refused.because("order.p12_out", "a key that the platform makes needs a place to go", hint="--p12-out FILE")
     if format not in SUFFIXES:
         raise Refused.because("order.format", f"there is no format {format!r}", hint=f"one of: {', '.join(SUFFIXES)}")
-    target = out or Path(_stem(csr, station, host, common_name) + SUFFIXES[format])
+    target = out or Path(_stem(csr, station, host, common_name or machine) + SUFFIXES[format])
     for path in (target, p12_out):
         _check_free(path, force)
     request = read_csr(csr) if csr else ""
@@ -136,6 +137,7 @@ async def request_certificate(
             alt_hosts=alt_host,
             organization=organization,
             common_name=common_name,
+            machine=machine,
             issuer=issuer or None,
             validity_days=days,
             include_root=include_root,

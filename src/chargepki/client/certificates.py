@@ -111,6 +111,7 @@ class Certificates:
         alt_hosts: Sequence[str] = (),
         organization: str = "",
         common_name: str = "",
+        machine: str = "",
         issuer: str | None = None,
         validity_days: int | None = None,
         include_root: bool = False,
@@ -124,6 +125,7 @@ class Certificates:
             "alt_hosts": list(alt_hosts),
             "organization": organization,
             "common_name": common_name,
+            "machine": machine,
             "issuer": issuer,
             "validity_days": validity_days,
         }

@@ -114,7 +114,10 @@ class Authorities:
         return authority
 
     async def carry_out(self, caller: Caller, content: Mapping[str, JsonValue], ballot: Ballot) -> str:
-        """What others agreed to."""
+        """What others agreed to. `Refused` for what is carried out at a ceremony's terminal, where its files are."""
+        if "do" in content:
+            hint = "chargepki ceremony run SCRIPT, where the last of them votes"
+            raise Refused.because("authority.order.ceremony", "this order is for a ceremony's terminal", path="do", hint=hint)
         authority = await self.create(caller, _decode(content), ballot=ballot)
         return f"authority:{authority.id}"
 

@@ -153,8 +153,11 @@ def _parse_value(kind: NameKind, value: str) -> str:
 
 
 def _parse_serial(text: str) -> str:
-    if text == ALL:
-        raise Refused.because("name_space.value", "`*` is every serial number and cannot be one", path="station.serial_number")
+    """Below a prefix lies all that begins with its components, so a `*` behind it would be a serial number's own character."""
+    if text.endswith("*"):
+        hint = f"station-serial:{text.rstrip('*')} covers what begins so; station-serial:* is every one" if text.strip("*") else ""
+        message = "`*` is every serial number and ends none" if text == "*" else f"a serial number does not end in `*`: {text[:40]!r}"
+        raise Refused.because("name_space.value", message, path="station.serial_number", hint=hint)
     return parse_serial_number(text)
 
 
