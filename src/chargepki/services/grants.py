@@ -110,7 +110,7 @@ class Grants:
             holder = await find_holder(self._ports, record.holder)
             if act.resource is None:
                 self._audit.check_visible(caller, act.action, Resource(party=holder.party), _unknown(id))
-                opened.check(Resource(party=holder.party))
+                opened.check(Resource(party=holder.party, role=record.role, count=0))  # nothing is given
             if record.state is GrantState.ENDED:
                 raise Conflict(Finding("grant.state", f"grant {id} has ended already", path="grant"))
             ended = end_record(record, caller.actor.id, self._ports.clock.now())

@@ -76,7 +76,9 @@ class Revocation:
             return await self._revoke(opened, certificate, reason, note)
 
     async def carry_out(self, caller: Caller, content: Mapping[str, JsonValue], ballot: Ballot) -> str:
-        """What others agreed to."""
+        """What others agreed to: a revocation, or that an authority's hold ends."""
+        if content.get("do") == "release":
+            return await self.carry_out_confirmation(caller, content, ballot)
         id, reason, note = CertificateId(str(content["id"])), RevocationReason(str(content["reason"])), str(content["note"])
         await self.revoke(caller, id, reason=reason, note=note, ballot=ballot)
         return f"certificate:{id}"
@@ -163,8 +165,7 @@ class Revocation:
             certificate = await self._ports.store.get_certificate(id)
             resource = resource_of_certificate(certificate)
             self._audit.check_visible(caller, permission, resource, no_such_certificate(id))
-            is_confirmed = permission is Permission.REVOCATION_EMERGENCY_CONFIRM
-            order = order_of({"do": "release", "id": id}, ballot) if is_confirmed else None
+            order = order_of({"do": "release", "id": id}, ballot)
             opened.check(resource, ballot=ballot, order=order)
             events = await self._ports.store.list_certificate_events(id)
             _check_may_release(events, permission)

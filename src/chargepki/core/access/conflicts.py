@@ -34,6 +34,7 @@ _APART: Final[tuple[tuple[Iterable[Role], Iterable[Role]], ...]] = (
     ({Role.CEREMONY_ADMINISTRATOR}, {Role.KEY_CUSTODIAN, Role.WITNESS, Role.SECURITY_OFFICER}),
     ({Role.KEY_CUSTODIAN}, {Role.WITNESS}),
     ({Role.REQUESTER}, {Role.APPROVER}),
+    ({Role.PARTY_ADMIN}, {Role.APPROVER}),  # whoever makes requesters does not agree to what they order
     ({Role.PARTY_AUDITOR}, PARTY_ROLES - {Role.PARTY_AUDITOR}),
     (PARTY_ROLES, PLATFORM_ROLES | CEREMONY_ROLES),  # whoever serves one party does not judge over all
 )

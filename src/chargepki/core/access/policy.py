@@ -22,6 +22,13 @@ REVOKED_ALONE_MAX: Final = 100  # a site; more of them at once stop a region's c
 _TRUSTED: Final = frozenset(role for role in Role if role is Role.PLATFORM or ROLES[role].plane not in (Plane.PARTY, Plane.MACHINE))
 _SCRIPT: Final = (Seat(P.CEREMONY_SCRIPT_APPROVE), Seat(P.CEREMONY_SCRIPT_RUN))
 
+# What issues within a party, or says who may: an administrator with puppets in these roles would be requester and approver in one
+_ISSUING: Final = frozenset(
+    role for role in Role if ROLES[role].plane is Plane.MACHINE and P.CERTIFICATE_ISSUE in ROLES[role].permissions
+) - {Role.PLATFORM}
+_SECOND_LOOK: Final = _ISSUING | {Role.APPROVER, Role.PARTY_ADMIN}
+_AUTHORITIES: Final = ("cross/", "root/", "sub/")  # profiles of certificates that others hang below
+
 
 def _witnesses(count: int) -> Seat:
     return Seat(P.CEREMONY_TRANSCRIPT_WITNESS, count)
@@ -55,12 +62,21 @@ RULES: Final = (
         (Seat(P.PROFILE_DEFINITION_PROPOSE), Seat(P.PROFILE_DEFINITION_ACTIVATE)),
         7 * HOURS_A_DAY,
     ),
-    QuorumRule(
+    QuorumRule(  # `count` is how many rights are given: 0 takes one away
         "trusted-role",
         P.ACCESS_GRANT_PROPOSE,
         (Seat(P.ACCESS_GRANT_PROPOSE, roles=frozenset({Role.ADMINISTRATOR})), Seat(P.ACCESS_GRANT_APPROVE)),
         3 * HOURS_A_DAY,
+        over=0,
         roles=_TRUSTED,
+    ),
+    QuorumRule(  # the party's approver agrees; while it has none, the platform's registration officer
+        "party-role",
+        P.ACCESS_GRANT_PROPOSE,
+        (Seat(P.ACCESS_GRANT_PROPOSE), Seat(P.CERTIFICATE_REQUEST_APPROVE)),
+        14 * HOURS_A_DAY,
+        over=0,
+        roles=_SECOND_LOOK,
     ),
     QuorumRule(  # `count` is how many name spaces are added
         "name-space",
@@ -110,6 +126,14 @@ RULES: Final = (
         (Seat(P.REVOCATION_BULK_PROPOSE), Seat(P.REVOCATION_BULK_APPROVE, 2)),
         HOURS_A_DAY,
         over=REVOKED_ALONE_MAX,
+    ),
+    QuorumRule(  # everything below falls with it: a bulk revocation by another name. At once and by one person: an emergency hold
+        "authority-revocation",
+        P.CERTIFICATE_REVOKE,
+        (Seat(P.CERTIFICATE_REVOKE), Seat(P.REVOCATION_BULK_APPROVE, 2)),
+        HOURS_A_DAY,
+        profiles=_AUTHORITIES,
+        alone=frozenset({Role.PLATFORM}),  # ends emergency holds that nobody confirmed
     ),
     # Whoever held it alone is the one whom the act is about, and takes no seat (`Resource.subject`).
     QuorumRule("emergency-hold", P.REVOCATION_EMERGENCY_CONFIRM, (Seat(P.REVOCATION_BULK_APPROVE, 2),), HOURS_A_DAY),
