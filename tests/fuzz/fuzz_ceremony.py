@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from chargepki.adapters.keys.backup import FORMAT, open_backup, read_backup_header, seal_backup
 from chargepki.adapters.keys.shares import Slip39Shares
-from chargepki.cli.init import config_text, read_answers
+from chargepki.cli.init_answers import read_answers
+from chargepki.cli.init_papers import config_text
 from chargepki.core.algorithms import KeySpec
 from chargepki.core.ceremony.script import parse_script
 from chargepki.core.ceremony.steps import effect_of, plan_steps

@@ -296,6 +296,7 @@ def test_nobody_does_alone_what_the_table_gives_to_several(permission: Permissio
     for role in set(Role) - {Role.DEVELOPER, Role.PLATFORM}:
         grant = replace(SYSTEM.grants[0], id="grt_1", role=role)
         actor = Actor("person:1", ActorKind.PERSON, (grant,), "per_1", max(PRODUCTION.assurance.values()))
-        decision = decide(actor, permission, Resource(count=101, role=Role.CA_OFFICER), NOW, PRODUCTION)
+        resource = Resource(profile="sub/operator", count=101, role=Role.CA_OFFICER)
+        decision = decide(actor, permission, resource, NOW, PRODUCTION)
         if any(rule.permission is permission for rule in PRODUCTION.rules):
             assert not isinstance(decision, Allow)

@@ -29,7 +29,7 @@ class WitnessView(View):
 
 
 class MonitorView(View):
-    """`size` entries were held against the rules; `findings` are what did not follow."""
+    """`size` entries were held against the rules; `findings` are what did not follow, told to those who may see everybody's entries."""
 
     size: int
     is_clean: bool
@@ -73,6 +73,7 @@ async def show_log(visit: Visiting) -> Response:
     health, checkpoint = access.health(visit.caller), parse_checkpoint(access.checkpoint(visit.caller).text)
     policy = policy_of(visit.services.log.verifier_keys()) if watch is None else watch.policy()
     report = None if watch is None else watch.monitor.report
+    told = () if report is None or not access.sees_everybody(visit.caller) else (*report.findings, *report.overdue)
     states = () if watch is None else watch.witnesses()
     view = LogStatusView(
         origin=checkpoint.origin,
@@ -87,7 +88,7 @@ async def show_log(visit: Visiting) -> Response:
         witnesses=[WitnessView(name=s.name, url=s.url, size=s.size, seen_at=s.seen_at, problem=s.problem) for s in states],
         monitor=None
         if report is None
-        else MonitorView(size=report.size, is_clean=report.is_clean, findings=[_show(f) for f in (*report.findings, *report.overdue)]),
+        else MonitorView(size=report.size, is_clean=report.is_clean, findings=[_show(finding) for finding in told]),
         policy=format_policy(policy),
     )
     return answer(view)

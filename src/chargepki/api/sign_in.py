@@ -40,8 +40,11 @@ class PasswordSignIn(Order):
 
 
 class InvitationOrder(Order):
+    """`code`: of the second factor, for those who have one already; a wrong one spends the invitation."""
+
     invitation: Invitation
     password: Password
+    code: Code = ""
 
 
 class DeviceOrder(Order):
@@ -170,7 +173,7 @@ async def sign_in_with_password(body: PasswordSignIn, visit: Visiting, request: 
 )
 async def redeem_invitation(body: InvitationOrder, visit: Visiting, request: Request) -> Response:
     new = await visit.services.sign_in.redeem_invitation(
-        visit.caller, invitation=body.invitation, password=body.password, agent=_agent(request)
+        visit.caller, invitation=body.invitation, password=body.password, code=body.code, agent=_agent(request)
     )
     return answer(_show_new(new), 201)
 

@@ -7,7 +7,7 @@ import typer
 
 from chargepki.cli import session_file
 from chargepki.cli.desk import Desk, command, noun
-from chargepki.errors import Conflict, Finding, NotAuthenticated, Refused
+from chargepki.errors import Conflict, Finding, NeedsStepUp, NotAuthenticated, Refused
 
 if TYPE_CHECKING:
     from chargepki.client import Client
@@ -129,7 +129,11 @@ async def set_password(
     """Take up an invitation, or change the password you have."""
     if invitation:
         async with _stranger(desk) as client:
-            secret = await client.sign_in.with_invitation(ask_secret("Invitation: "), ask_new_password())
+            typed, chosen = ask_secret("Invitation: "), ask_new_password()
+            try:
+                secret = await client.sign_in.with_invitation(typed, chosen)
+            except NeedsStepUp:  # somebody who works here already
+                secret = await client.sign_in.with_invitation(typed, chosen, ask_code())
         _keep(desk, secret)
         if not desk.is_json:
             desk.out.facts(("Next", "chargepki account totp"))

@@ -101,7 +101,7 @@ class SteppingUpTransport(Transport):
         try:
             return await super().call(method, path, query=query, body=body)
         except NeedsStepUp:
-            code = self.ask() if self.ask is not None and not path.startswith("/account/") else ""
+            code = self.ask() if self.ask is not None and not path.startswith(("/account/", "/sign-in/")) else ""
             if not code:
                 raise
             await super().call("POST", "/account/step-up", body={"code": code})
@@ -121,8 +121,10 @@ class SignIn:
         body = {"username": username, "password": password, "code": code}
         return decode(SessionSecret, await self._transport.post("/sign-in/password", body))
 
-    async def with_invitation(self, invitation: str, password: str) -> SessionSecret:
-        return decode(SessionSecret, await self._transport.post("/sign-in/invitation", {"invitation": invitation, "password": password}))
+    async def with_invitation(self, invitation: str, password: str, code: str = "") -> SessionSecret:
+        """`NeedsStepUp` for somebody who has a second factor already: then with its `code`."""
+        body = {"invitation": invitation, "password": password, "code": code}
+        return decode(SessionSecret, await self._transport.post("/sign-in/invitation", body))
 
     async def with_device(self, provider: str, show: Callable[[DeviceStart], None], *, invitation: str = "") -> SessionSecret:
         """`show` tells the person what to do; returns when they have done it (RFC 8628 3.3)."""

@@ -72,10 +72,9 @@ class Actors:
         self._known.pop(holder, None)
 
     def _narrow(self, held: Grant, to: Grant) -> tuple[Grant, ...]:
-        until = to.until or held.until
-        if until is None:  # what everybody holds about their own account is no token's to carry
+        if held.until is None:  # what everybody holds about their own account is no token's to carry
             return ()
-        return narrow_grants((held,), patterns=to.narrowed_to, scope=to.scope, until=until, now=self._now())
+        return narrow_grants((held,), patterns=to.narrowed_to, scope=to.scope, until=to.until or held.until, now=self._now())
 
     async def _grants(self, holder: str) -> tuple[GrantRecord, ...]:
         now = self._now()

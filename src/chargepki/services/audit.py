@@ -27,13 +27,16 @@ from chargepki.core.canonical_json import JsonValue
 from chargepki.core.proposals import Content, assemble_payload
 from chargepki.core.rates import RateWindow
 from chargepki.core.records import AuditEntry, AuditId, Outcome, Page, PartyId, Proposal, ProposalId
-from chargepki.errors import Broken, Conflict, Finding, NeedsStepUp, NeedsVotes, NotAuthorised, NotFound, Refused
+from chargepki.errors import Broken, Conflict, Finding, NeedsStepUp, NeedsVotes, NotAuthorised, NotFound, Refused, TooMany
 from chargepki.ports import AddProposal, AppendAudit, Ports
 
 # A minute's worth. A fleet behind one address that was shut out shows itself in far fewer; a flood would fill the disk with the same.
 REFUSALS_PER_ADDRESS_MAX: Final = 60
 REFUSALS_OF_STRANGERS_MAX: Final = 300
 ADDRESSES_MAX: Final = 10_000
+# Of one person (through all their tokens) or machine. More than people read; a backend that asks again and again would bury the rest.
+PROPOSALS_PER_HOUR_MAX: Final = 200
+PROPOSERS_MAX: Final = 10_000
 PAYLOAD_OCTETS_MAX: Final = 256 * 1024  # of a proposal: five thousand certificates to revoke
 
 _OUT_OF_REACH: Final = "access.scope."  # reasons of `decide` that speak of the object, not of who asks
@@ -190,7 +193,9 @@ class AuditTrail:
 
     def __init__(self, ports: Ports, policy: Policy, barrier: Barrier) -> None:
         self._ports, self.policy, self._barrier = ports, policy, barrier
+        self._alone = replace(policy, rules=())  # what somebody could do if nobody else had to agree
         self._strangers = _Strangers()
+        self._proposed = RateWindow(limit=PROPOSALS_PER_HOUR_MAX, seconds=3600, keys_max=PROPOSERS_MAX)
 
     @asynccontextmanager
     async def act(self, act: Act, *, order: Order | None = None, ballot: Ballot = NO_BALLOT, stranger: str = "") -> AsyncIterator[OpenAct]:
@@ -240,7 +245,7 @@ class AuditTrail:
     def check_visible(self, caller: Caller, permission: Permission, resource: Resource, not_found: NotFound) -> None:
         """An object that no grant of the caller reaches does not exist for them. Whether others have to agree is asked later."""
         act = caller.act(permission, "")
-        match judge(act, replace(resource, spaces=None), self._ports, self.policy, NO_BALLOT).decision:
+        match judge(act, replace(resource, spaces=None), self._ports, self._alone, NO_BALLOT).decision:
             case Deny() as denied if any(code.startswith(_OUT_OF_REACH) for code, _ in denied.reasons):
                 raise not_found
             case Deny() as denied:
@@ -285,6 +290,7 @@ class AuditTrail:
             await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, finding)))
             return NotAuthorised(finding)
         try:
+            self._check_may_propose(opened.act.actor)
             proposal = self._proposal(opened.act, waits, waits.order)
         except Refused as refusal:
             await self._ports.store.commit(opened.ended(Outcome.REFUSED, (*opened.findings, *refusal.findings)))
@@ -293,6 +299,14 @@ class AuditTrail:
         await self._ports.store.commit(AddProposal(proposal), opened.ended(Outcome.PENDING, (*opened.findings, finding)))
         finding = replace(finding, hint=f"others: chargepki approval approve {proposal.id} --digest sha256:{proposal.digest.hex()}")
         return NeedsVotes(finding, proposal=proposal.id, missing=tuple(map(describe_seat, waits.needs.missing)))
+
+    def _check_may_propose(self, actor: Actor) -> None:
+        proposer, now = actor.person or actor.id, asyncio.get_running_loop().time()
+        if seconds := self._proposed.retry_after(proposer, now):
+            message = f"others have to agree, and {PROPOSALS_PER_HOUR_MAX} proposals of yours within an hour are more than they can read"
+            hint = "a standing approval lets a machine work: chargepki standing create"
+            raise TooMany(Finding("approval.proposals.too_many", message, hint=hint), retry_after=seconds)
+        self._proposed.note(proposer, now)
 
     def _proposal(self, act: Act, waits: _Waits, order: Order) -> Proposal:
         now = self._ports.clock.now()

@@ -4,6 +4,7 @@ A batch is a machine of its own with one grant that reaches exactly the box, and
 holder alone and counts. Ending it ends all three, and the line's token with them.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -92,12 +93,13 @@ class Batches:
     def __init__(self, ports: Ports, audit: AuditTrail, standing: Standing, access: Access, actors: Actors, profiles: Profiles) -> None:
         self._ports, self._audit, self._standing = ports, audit, standing
         self._access, self._actors, self._profiles = access, actors, profiles
+        self._writing = asyncio.Lock()  # what the party got lately, and that it gets more, are one step
 
     async def create(self, caller: Caller, order: BatchOrder, *, ballot: Ballot = NO_BALLOT) -> Batch:
         """Raises `NeedsVotes` where the party would get more within a day than one person may give."""
         ulid = self._ports.entropy.ulid("bat").removeprefix(BATCH_PREFIX)
         act = caller.act(Permission.REGISTRATION_BATCH_CREATE, f"batch:{BATCH_PREFIX}{ulid}", resource=None, party=order.party)
-        async with self._audit.act(act) as opened:
+        async with self._audit.act(act) as opened, self._writing:
             if not self._audit.reaches_party(caller, Permission.REGISTRATION_BATCH_CREATE, order.party):
                 raise no_such_party(order.party)
             party = await self._ports.store.get_party(order.party)

@@ -11,8 +11,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from chargepki.core.access.decide import SYSTEM, may_fill
-from chargepki.core.access.model import PLATFORM_RESOURCE, Ballot
+from chargepki.core.access.decide import SYSTEM
+from chargepki.core.access.model import Ballot
 from chargepki.core.access.permissions import Permission
 from chargepki.core.canonical_json import JsonValue
 from chargepki.core.ceremony.printing import print_transcript
@@ -20,11 +20,9 @@ from chargepki.core.ceremony.script import Chair, Kind, Script
 from chargepki.core.ceremony.steps import (
     CREED,
     PROPOSES,
-    SIGNERS_OF_A_DEVIATION,
     Step,
     StepKind,
     effect_of,
-    permission_of,
     plan_steps,
 )
 from chargepki.core.ceremony.transcript import (
@@ -41,19 +39,19 @@ from chargepki.core.ceremony.transcript import (
 from chargepki.core.ceremony.words import fold_words, spell_hex
 from chargepki.core.proposal_states import was_begun
 from chargepki.core.records import PersonId, Proposal, ProposalId, ProposalState
-from chargepki.errors import Finding, NeedsVotes, NotAuthenticated, NotAuthorised, Refused, refuse_errors
+from chargepki.errors import Finding, NeedsVotes, Refused, refuse_errors
 from chargepki.ports import PAGE_SIZE_MAX, Ports
 from chargepki.services.actors import Actors
 from chargepki.services.approvals import Approvals, Executor, read_content
 from chargepki.services.audit import AuditTrail, Caller, describe_seat
 from chargepki.services.authorities import Authorities
+from chargepki.services.ceremony_chairs import DOOR, Chairs, Met, show_refusal
 from chargepki.services.ceremony_orders import CeremonyOrders
 from chargepki.services.ceremony_results import Results
+from chargepki.services.ceremony_shares import Shares
 from chargepki.services.ceremony_tools import (
     Binder,
     Console,
-    Credentials,
-    Deviation,
     KeySafe,
     Reception,
     SecondOpinion,
@@ -66,10 +64,8 @@ from chargepki.services.keys import Keys
 from chargepki.services.offline_authorities import OfflineAuthorities
 from chargepki.services.profiles import ProfileRegister
 
-DOOR: Final = "ceremony"
-TRIES_MAX: Final = 20  # of people who mistype, for one chair: then something is wrong with the room
 VOTES_TRIED_MAX: Final = 40  # votes, with those that are refused
-SHARES_TYPED_MAX: Final = 40  # shares that custodians type, mistakes included
+TEXT_MAX: Final = 400  # of a deviation: what fits into a detail of the log
 _PLATFORM: Final = Caller(SYSTEM, door=DOOR)
 _OVER: Final = frozenset({ProposalState.REJECTED, ProposalState.WITHDRAWN, ProposalState.EXPIRED, ProposalState.FAILED})
 
@@ -106,18 +102,11 @@ class Room:
     is_rehearsal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """Somebody who proved who they are, and what they say."""
-
-    caller: Caller
-    signer: Signer
-    is_for: bool
-
-
 class Ceremony:
     def __init__(self, platform: Platform, room: Room, script: Script) -> None:
-        self._ports, self._audit, self._room, self._script = platform.ports, platform.audit, room, script
+        self._ports, self._room, self._script = platform.ports, room, script
+        self._chairs = Chairs(platform.ports, platform.audit, room.console, room.reception, script)
+        self._shares = Shares(room.console, room.cutter)
         self._steps = plan_steps(script)
         self._transcript = Transcript()
         self._wrapping_key = b""  # between the custodians' shares and what they open
@@ -197,7 +186,7 @@ class Ceremony:
                 named = [name for name in self._script.named(chair) if name not in there]
                 if (met := await self._meet(step, {chair: named})) is None:
                     return False
-                entry = await self._log(met.caller, step, met.signer)
+                entry = await self._chairs.log(met, step, self._transcript.head)
                 await self._note(What.CONFIRMED, step, {"log_entry": entry}, met.signer)
         await self._note(What.DONE, step)
         return True
@@ -277,7 +266,7 @@ class Ceremony:
         try:
             await self._approvals.vote(met.caller, proposal.id, digest, is_for=met.is_for)
         except Refused as refusal:
-            self._show(refusal)
+            show_refusal(self._room.console, refusal)
             return True
         await self._note(What.CONFIRMED, step, {"vote": "for" if met.is_for else "against", "digest": digest.hex()}, met.signer)
         return True
@@ -342,7 +331,7 @@ class Ceremony:
         waiting, receivers = list(self._script.named(Chair.CUSTODIAN)), list[Signer]()
         for share in copy.shares:
             custodian = await self._meet(step, {Chair.CUSTODIAN: waiting})
-            if custodian is None or not await self._hand_over(custodian.signer.username, share):
+            if custodian is None or not await self._shares.hand_over(custodian.signer.username, share):
                 return False
             waiting.remove(custodian.signer.username)
             receivers.append(custodian.signer)
@@ -351,18 +340,6 @@ class Ceremony:
         facts = {"backup": name, "key": ref, "threshold": str(backup.threshold), "shares": str(backup.shares)}
         await self._note(What.DONE, step, facts, met.signer, *receivers)
         return True
-
-    async def _hand_over(self, holder: str, share: str) -> bool:
-        """Until the custodian has typed it back as it was shown."""
-        for _ in range(TRIES_MAX):
-            await self._room.console.hand_over_share(holder, share)
-            typed = await self._room.console.ask_share(0)
-            if not typed:
-                return False
-            if hmac.compare_digest(" ".join(typed.lower().split()).encode(), share.encode()):
-                return True
-            self._room.console.show("That is not what was shown. It is shown again.")
-        return False
 
     async def _open_shares(self, step: Step) -> bool:
         if not await self._type_shares():
@@ -373,94 +350,22 @@ class Ceremony:
     async def _type_shares(self) -> bool:
         """Custodians type shares until they open the copy. False: there are not enough of them."""
         sealed = await self._room.binder.read_input(self._script.input("backup"))
-        typed: list[str] = []
-        for _ in range(SHARES_TYPED_MAX):
-            share = await self._room.console.ask_share(len(typed) + 1)
-            if not share:
-                return False
-            try:
-                missing = self._room.cutter.missing([*typed, share])
-                typed.append(share)
-                if missing == 0:
-                    wrapping_key = self._room.cutter.join(typed)
-                    await self._orders.check_backup(self._script, sealed, wrapping_key)
-                    self._wrapping_key = wrapping_key
-                    return True
-                self._room.console.show(f"Good. {missing} more.")
-            except Refused as refusal:
-                self._show(refusal)
-        return False
+        self._wrapping_key = await self._shares.type_until(lambda key: self._orders.check_backup(self._script, sealed, key))
+        return bool(self._wrapping_key)
 
-    # ------------------------------------------------------------------------------------------------------------- people
+    # --------------------------------------------------------------------------------------------------------- the transcript
 
-    async def _meet(self, step: Step, chairs: Mapping[Chair, Sequence[str]]) -> _Met | None:
-        """Somebody who is named for one of these chairs, who has proved it, and who holds what the chair asks for."""
-        named = [name for names in chairs.values() for name in names]
-        who = " or ".join(chair.value for chair in chairs)
-        for _ in range(TRIES_MAX):
-            match await self._room.console.ask_person(who, named):
-                case None:
-                    return None
-                case Deviation(text):
-                    await self._deviate(step, text)
-                case Credentials() as credentials:
-                    try:
-                        caller, signer = await self._identify(credentials, chairs)
-                    except (Refused, NotAuthenticated) as refusal:
-                        self._show(refusal)
-                        continue
-                    return _Met(caller, signer, credentials.is_for)
-        return None
-
-    async def _identify(self, credentials: Credentials, chairs: Mapping[Chair, Sequence[str]]) -> tuple[Caller, Signer]:
-        name = credentials.username.strip().lower()
-        chair = next((chair for chair, names in chairs.items() if name in names), None)
-        if chair is None:
-            raise NotAuthorised(Finding("ceremony.person.not_named", "the script does not name them for this", hint="see its [people]"))
-        identity = await self._room.reception.identify(credentials)
-        actor, permission = identity.actor, permission_of(chair, self._script.kind)
-        if not may_fill(actor, permission, PLATFORM_RESOURCE, self._ports.clock.now(), self._audit.policy):
-            message = f"{name} cannot sit there: a {chair.value} holds {permission}, proved with a second factor"
-            raise NotAuthorised(
-                Finding("ceremony.person.no_chair", message, path="people", hint="chargepki grant list shows who holds what")
-            )
-        return Caller(actor, door=DOOR), Signer(identity.username, actor.person, chair.value, identity.proof)
+    async def _meet(self, step: Step, chairs: Mapping[Chair, Sequence[str]]) -> Met | None:
+        return await self._chairs.meet(chairs, lambda text: self._deviate(step, text))
 
     async def _deviate(self, step: Step, text: str) -> bool:
         """On record once two have signed it. False: they did not."""
-        signers: list[tuple[Caller, Signer]] = []
-        for _ in range(TRIES_MAX):
-            if len(signers) == SIGNERS_OF_A_DEVIATION:
-                break
-            signed = {signer.username for _, signer in signers}
-            named = [name for name in self._script.everybody() if name not in signed]
-            reply = await self._room.console.ask_person(f"for the deviation, signature {len(signers) + 1}", named)
-            if not isinstance(reply, Credentials):
-                break
-            try:
-                signers.append(await self._identify(reply, self._chairs_without(signed)))
-            except (Refused, NotAuthenticated) as refusal:
-                self._show(refusal)
-        if len(signers) < SIGNERS_OF_A_DEVIATION:
-            self._room.console.show("The deviation was not signed, so it did not happen.")
+        if not (signers := await self._chairs.sign_deviation()):
             return False
-        entries = [await self._log(caller, step, signer, deviation=text[:TEXT_MAX]) for caller, signer in signers]
-        await self._note(What.DEVIATION, step, {"text": text[:TEXT_MAX], "log_entries": " ".join(entries)}, *(s for _, s in signers))
+        entries = [await self._chairs.log(met, step, self._transcript.head, deviation=text[:TEXT_MAX]) for met in signers]
+        facts = {"text": text[:TEXT_MAX], "log_entries": " ".join(entries)}
+        await self._note(What.DEVIATION, step, facts, *(met.signer for met in signers))
         return True
-
-    def _chairs_without(self, names: set[str]) -> Mapping[Chair, Sequence[str]]:
-        return {chair: [name for name in people if name not in names] for chair, people in self._script.people}
-
-    async def _log(self, caller: Caller, step: Step, signer: Signer, **more: str) -> str:
-        """What somebody confirmed goes into the log too, with the hash of all that was before it: the entry's id."""
-        permission = permission_of(Chair(signer.chair), self._script.kind)
-        # Permissions that a quorum hangs on are for the act itself; the chair was judged by them a moment ago.
-        action = permission if permission in _OF_CEREMONIES else Permission.APPROVAL_PROPOSAL_READ
-        facts = {"script": self._script.sha256.hex(), "step": step.kind.value, "transcript": self._transcript.head, **more}
-        act = caller.act(action, f"ceremony:{self._script.name}", facts=facts, chair=signer.chair)
-        async with self._audit.act(act) as opened:
-            await self._ports.store.commit(opened.done())
-        return opened.id
 
     def _confirmed(self, step: Step, chair: Chair) -> set[str]:
         return {s.username for e in self._transcript.of_step(step.kind, What.CONFIRMED) for s in e.people if s.chair == chair}
@@ -471,12 +376,3 @@ class Ceremony:
         self._transcript = append(self._transcript, self._steps, self._ports.clock.now(), what, kind, facts, people)
         await self._room.binder.save(encode(self._transcript), print_transcript(self._transcript, is_rehearsal=self._room.is_rehearsal))
         return self._transcript.entries[-1]
-
-    def _show(self, refusal: Refused) -> None:
-        self._room.console.show(*(f"refused: {f.message}{f'  ({f.hint})' if f.hint else ''}" for f in refusal.findings))
-
-
-TEXT_MAX: Final = 400  # of a deviation: what fits into a detail of the log
-_OF_CEREMONIES: Final = frozenset(
-    {Permission.CEREMONY_SCRIPT_APPROVE, Permission.CEREMONY_SCRIPT_RUN, Permission.CEREMONY_TRANSCRIPT_WITNESS}
-)

@@ -35,6 +35,10 @@ class LogAccess:
         self._audit.check(caller, Permission.AUDIT_PROOF_READ, PUBLIC_RESOURCE)
         return self._log.health()
 
+    def sees_everybody(self, caller: Caller) -> bool:
+        """Whether what is said about entries, whosever they are, is for this caller."""
+        return self._audit.parties_of(caller, Permission.AUDIT_PROOF_READ) is None
+
     def checkpoint(self, caller: Caller, *, is_cosigned: bool = False) -> Note:
         self._audit.check(caller, Permission.AUDIT_PROOF_READ, PUBLIC_RESOURCE)
         note = self._log.cosigned() if is_cosigned else self._log.checkpoint()

@@ -209,8 +209,7 @@ class OpenId:
                 known = ", ".join(provider.issuer for provider in self._providers.values()) or "none"
                 hint = f"known: {known}; [[sign_in.oidc]] in the configuration names them"
                 raise Refused.because("sign_in.issuer", "no OpenID provider of this issuer is configured", path="issuer", hint=hint)
-            if person.state is PersonState.OFFBOARDED:
-                raise Refused.because("person.state", f"{id} has left", path="person")
+            self._check_linkable(person)
             identity = ExternalIdentity(issuer, subject, id, self._ports.clock.now())
             try:
                 await self._ports.store.commit(AddExternalIdentity(identity), *activate(person), opened.done())
@@ -246,7 +245,8 @@ class OpenId:
         person = await self._ports.store.lookup_person_by_identity(identity.issuer, identity.subject)
         account = None if person is not None or not flow.invitation else await self._local.lookup_invited(flow.invitation)
         if account is not None:
-            person = await self._ports.store.get_person(account.person)
+            found = await self._ports.store.get_person(account.person)
+            person = found if found.state is PersonState.INVITED else None  # for who works here it opens the password alone
         act = _act(caller, person, "identity linked" if account else "signed in", identity)
         async with self._audit.act(act, stranger=network_of(caller.remote)) as opened:
             if person is None or person.state is PersonState.OFFBOARDED:
@@ -279,6 +279,14 @@ class OpenId:
             await self._ports.store.commit(TouchSession(session.id, self._ports.clock.now(), proved_at), opened.done())
         self._sessions.forget()
         return replace(session, stepped_up_at=proved_at)
+
+    def _check_linkable(self, person: Person) -> None:
+        """Whoever links an identity can sign in with it: to somebody who works here it would be a second self, with a second factor."""
+        if person.state is PersonState.OFFBOARDED:
+            raise Refused.because("person.state", f"{person.id} has left", path="person")
+        if person.state is PersonState.ACTIVE and not self._audit.policy.is_development:
+            hint = "link before they take up their invitation; or offboard them, and invite them under a new user name"
+            raise Refused.because("person.state", f"{person.id} signs in already: nobody adds a way for them", path="person", hint=hint)
 
     def _proved_at(self, identity: Identity) -> datetime | None:
         """When the second factor was shown: at the provider, not here. Without a time it counts as old."""

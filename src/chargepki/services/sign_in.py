@@ -69,9 +69,9 @@ class SignIn:
             await asyncio.sleep(max(0.0, earliest - loop.time()))
             raise
 
-    async def redeem_invitation(self, caller: Caller, *, invitation: str, password: str, agent: str = "") -> NewSession:
-        """Sets the password of the invited person and signs them in; their second factor, where they have one, stays. All that was
-        signed in before is not any more."""
+    async def redeem_invitation(self, caller: Caller, *, invitation: str, password: str, code: str = "", agent: str = "") -> NewSession:
+        """Sets the password of the invited person and signs them in; who has a second factor shows it, so that whoever made the
+        invitation cannot read what this person may. All that was signed in before is not any more."""
         self.check_rate(caller)
         account = await self.lookup_invited(invitation)
         person = None if account is None else await self._ports.store.get_person(account.person)
@@ -79,10 +79,13 @@ class SignIn:
         async with self._audit.act(act, stranger=network_of(caller.remote)) as opened:
             if account is None or person is None or person.state is PersonState.OFFBOARDED:
                 raise self.wrong_invitation(caller)
-            chosen = await self._hash_chosen(password, person)
-            taken = clear_failures(replace(account, password_hash=chosen, invitation_sha256=b"", invitation_expires_at=None))
-            new = self._sessions.plan(person, method=LOCAL, client=client_of(caller, agent), stepped_up_at=None)
-            ended = EndSessions(person.id, self._ports.clock.now())
+            chosen, now = await self._hash_chosen(password, person), self._ports.clock.now()
+            used = replace(account, invitation_sha256=b"", invitation_expires_at=None)
+            proved = await self._prove_own_invitation(caller, used, code, now)
+            taken = clear_failures(replace(proved, password_hash=chosen))
+            stepped_up_at = now if account.totp_sealed else None
+            new = self._sessions.plan(person, method=LOCAL, client=client_of(caller, agent), stepped_up_at=stepped_up_at)
+            ended = EndSessions(person.id, now)
             await self._ports.store.commit(*activate(person), UpdateAccount(taken), ended, AddSession(new.session), opened.done())
         self._sessions.forget()
         return new
@@ -178,6 +181,22 @@ class SignIn:
             if person is None or person.state is not PersonState.ACTIVE:
                 raise self._wrong(caller)
             return await self._open_session(opened, caller, person, phc if is_right else "", code, agent)
+
+    async def _prove_own_invitation(self, caller: Caller, used: Account, code: str, now: datetime) -> Account:
+        """The account after the code of its second factor, where there is one. A wrong code spends the invitation: else it would be
+        a way to guess past the lock."""
+        if not used.totp_sealed:
+            return used
+        if not code:
+            hint = "type the code of the authenticator app; who has lost it too is offboarded, and invited under a new user name"
+            raise NeedsStepUp(
+                Finding("sign_in.invitation.code", "this account has a second factor, and the invitation needs it", hint=hint)
+            )
+        proved = self._proved(used, None, code, now)
+        if proved is None:
+            await self._ports.store.commit(UpdateAccount(used))
+            raise self.wrong_invitation(caller)
+        return proved
 
     async def _lookup(self, username: str) -> Person | None:
         try:

@@ -127,13 +127,13 @@ RULES: Final = (
         HOURS_A_DAY,
         over=REVOKED_ALONE_MAX,
     ),
-    QuorumRule(  # everything below falls with it: a bulk revocation by another name. At once and by one person: an emergency hold
+    QuorumRule(  # for ever, and everything below falls with it: those who let it be made let it end
         "authority-revocation",
         P.CERTIFICATE_REVOKE,
-        (Seat(P.CERTIFICATE_REVOKE), Seat(P.REVOCATION_BULK_APPROVE, 2)),
+        (Seat(P.CERTIFICATE_REVOKE), Seat(P.CA_CERTIFICATE_APPROVE, 2)),
         HOURS_A_DAY,
         profiles=_AUTHORITIES,
-        alone=frozenset({Role.PLATFORM}),  # ends emergency holds that nobody confirmed
+        alone=frozenset({Role.PLATFORM}),  # ends the hold of a cross certificate that nobody confirmed
     ),
     # Whoever held it alone is the one whom the act is about, and takes no seat (`Resource.subject`).
     QuorumRule("emergency-hold", P.REVOCATION_EMERGENCY_CONFIRM, (Seat(P.REVOCATION_BULK_APPROVE, 2),), HOURS_A_DAY),

@@ -33,7 +33,7 @@ from chargepki.ports import KeyHandle, SigningOrder, SigningPlan, SigningPurpose
 
 CLOCK_SKEW: Final = timedelta(minutes=5)  # between the platform's clock and the signer's, where they run on two machines
 CRL_LIFETIME_MAX: Final = timedelta(days=400)  # the list of an offline root lives a year
-ANSWER_LIFETIME_MAX: Final = timedelta(days=8)  # config.py allows seven, and thisUpdate lies back
+ANSWER_LIFETIME_MAX: Final = timedelta(days=8)  # config/sections.py allows seven, and thisUpdate lies back
 DECISION_OCTETS_MAX: Final = 16 * 1024  # core/audit.py: BODY_OCTETS_MAX
 ALLOWED: Final = "allow"
 
