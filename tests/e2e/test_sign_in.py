@@ -43,7 +43,7 @@ class Terminal:
         process = await self.start("account", "totp")
         assert process.stderr is not None
         assert process.stdin is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):  # a start of the command takes seconds on a busy machine
             while not (found := re.search(r"type the secret: ([A-Z2-7]{32})", (await process.stderr.readline()).decode())):
                 assert process.returncode is None
         key = base64.b32decode(found[1])

@@ -19,9 +19,7 @@ async def list_tokens(desk: Desk) -> None:
     if desk.is_json:
         desk.out.json(listed)
         return
-    rows = [
-        (t.name, t.roles, " ".join(t.scopes), "revoked" if t.revoked_at else "active", day(t.expires_at), t.id) for t in listed
-    ]
+    rows = [(t.name, t.roles, " ".join(t.scopes), "revoked" if t.revoked_at else "active", day(t.expires_at), t.id) for t in listed]
     desk.out.table(
         ("TOKEN", "ROLE", "SCOPES", "STATE", "UNTIL", "ID"),
         rows,

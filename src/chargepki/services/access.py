@@ -83,7 +83,8 @@ class Access:
     async def create_token(self, caller: Caller, order: TokenOrder) -> tuple[ApiToken, str]:
         """A new token for the caller, and its secret, which is shown this once. It can never do more than the caller, nor longer."""
         resource, scopes = own_resource(caller.actor), " ".join(sorted(order.scopes))
-        act = caller.act(Permission.ACCESS_TOKEN_CREATE, f"token:{order.name}", resource=resource, scopes=scopes)
+        told = {"name": order.name}  # after their owner, often
+        act = caller.act(Permission.ACCESS_TOKEN_CREATE, "token:new", resource=resource, personal=told, scopes=scopes)
         async with self._audit.act(act) as opened:
             refuse_errors(_find_token_faults(order))
             holder, parent = await self._holder_of(caller.actor)

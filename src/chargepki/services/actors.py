@@ -48,7 +48,9 @@ class Actors:
         grants = tuple(narrowed for grant in token.grants if grant.id in held for narrowed in self._narrow(held[grant.id], grant))
         # What the token leaves out still conflicts: nobody gets rid of a role by not using it.
         others = frozenset(grant.role for grant in whole.grants if grant.role is not Role.SELF)
-        return replace(whole, id=f"token:{token.name}/{token.id}", grants=grants, other_roles=others)  # names may repeat, ids never
+        # Names may repeat, ids never. People name their tokens after themselves, and this stands in the log in clear.
+        name = holder if kind == "person" else token.name
+        return replace(whole, id=f"token:{name}/{token.id}", grants=grants, other_roles=others)
 
     async def reload(self, actor_id: str, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
         """Who a recorded actor is now, with `assurance` as it was proved then."""

@@ -128,7 +128,8 @@ def test_every_command_takes_json_and_data():
     assert {"ca", "cert", "csr", "profile", "crl", "station", "token", "log", "config"} <= set(nouns)
     for name, noun in nouns.items():
         for command in noun.registered_commands:
-            if name in ("bench", "signer") or (name, command.name) == ("witness", "serve"):  # they make a platform, or have a directory, of their own
+            # They make a platform, or have a directory, of their own.
+            if name in ("bench", "signer") or (name, command.name) == ("witness", "serve"):
                 assert "json" in command.callback.__annotations__  # type: ignore[union-attr]
                 continue
             assert {"json_", "data_"} <= set(command.callback.__annotations__)  # type: ignore[union-attr]

@@ -104,7 +104,7 @@ class Grant:
 class Actor:
     """Who acts. `person` is the natural person behind all their accounts: conflicts and seats are judged on it, not on `id`."""
 
-    id: str  # "person:per_...", "token:name/tok_...", "machine:mch_...", "station:CS-17", "system"
+    id: str  # "person:per_...", "token:NAME/tok_..." (a person's: "token:per_.../tok_..."), "machine:mch_...", "station:CS-17", "system"
     kind: ActorKind
     grants: tuple[Grant, ...]
     person: str = ""  # per_...; "" for what is no person's
