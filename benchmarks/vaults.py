@@ -8,6 +8,7 @@ CPU-seconds count every process that does the work. A vault that is not installe
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import resource
@@ -24,16 +25,31 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from chargepki.adapters.clock import SystemClock
+from chargepki.adapters.keys.aws_kms import KINDS as AWS_KINDS
+from chargepki.adapters.keys.aws_kms import AwsKmsVault
 from chargepki.adapters.keys.file import FileVault
 from chargepki.adapters.keys.pkcs11.mechanisms import CALLS, signing_input
 from chargepki.adapters.keys.pkcs11.vault import Pkcs11Vault
-from chargepki.core.algorithms import DEFAULT_SIGNATURE, KeySpec, generate_private_key, sign
-from chargepki.ports import KeyHandle, KeyVault, SigningOrder, SigningPurpose
+from chargepki.adapters.keys.signer.client import SignerVault
+from chargepki.core import canonical_json
+from chargepki.core.access.permissions import Permission
+from chargepki.core.algorithms import DEFAULT_SIGNATURE, KeySpec, generate_private_key, sign, spki_of
+from chargepki.core.issue import SERIAL_OCTETS, Issuer, compile_template, key_identifier, plan_certificate, serial_from
+from chargepki.core.names import AltNames, Name
+from chargepki.core.profiles.registry import Profiles
+from chargepki.core.records import AuthorityId, ProfileId
+from chargepki.errors import VaultUnavailable
+from chargepki.ports import KeyHandle, KeyVault, SigningOrder, SigningPlan, SigningPurpose
+from chargepki.testing.process_use import read_use
 
+AUTHORITY = "benchmark"
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "benchmark-1234"
 DATA = b"\x30\x82\x02\xc4" + bytes(708)  # as long as the TBSCertificate of a station
 SECONDS = 1.0  # per measurement
+START_SECONDS_MAX = 30.0  # of a signer process
+REGION = "eu-central-1"
 AT_ONCE = 32
 KINDS = (KeySpec.P256, KeySpec.P384, KeySpec.ED25519, KeySpec.RSA3072)
 
@@ -50,6 +66,8 @@ class Stage:
     raw: Callable[[KeyHandle], Callable[[], object]]
     order: Callable[[KeyHandle], SigningOrder]
     cpu_seconds: Callable[[], float]
+    authority: str = ""  # whose key it is, where the vault wants to know
+    kinds: tuple[KeySpec, ...] = KINDS
 
 
 @dataclass(frozen=True)
@@ -111,12 +129,78 @@ def pkcs11_raw(vault: Pkcs11Vault, handle: KeyHandle) -> Callable[[], object]:
     return lambda: session.sign(call, key, signing_input(algorithm, DATA))
 
 
+@asynccontextmanager
+async def signer_stage() -> AsyncIterator[Stage]:
+    """A signer process over sealed files, which looks into every order and lists it durably."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        command = (sys.executable, "-m", "chargepki", "signer", "serve", "--data", name)
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                while not (found := list(directory.rglob("*.sock"))):  # noqa: ASYNC240  # a few names, in a program of its own
+                    if process.returncode is not None:
+                        raise NotHereError("the signer process did not start")
+                    await asyncio.sleep(0.05)
+
+            def used() -> float:
+                return own_cpu_seconds() + read_use(process.pid).cpu_seconds
+
+            yield Stage(SignerVault(found[0]), openssl_raw, certificate_order, used, AUTHORITY)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+def certificate_order(handle: KeyHandle) -> SigningOrder:
+    """What a signer signs is a certificate that a decision stands behind."""
+    subject, algorithm = Name.of(("O", "benchmark"), ("CN", "CS-1")), DEFAULT_SIGNATURE[handle.spec]
+    issuer = Issuer(AuthorityId(AUTHORITY), subject.encode(), key_identifier(handle.spki), algorithm, None)
+    template = compile_template(Profiles().get(ProfileId("ocpp/station")).profile, issuer)
+    key = spki_of(generate_private_key(KeySpec.P256).public_key())
+    plan = plan_certificate(
+        template,
+        serial=serial_from(os.urandom(SERIAL_OCTETS)),
+        name=subject,
+        alt_names=AltNames(),
+        spki=key,
+        key_spec=KeySpec.P256,
+        now=SystemClock().now(),
+        validity_days=None,
+    )
+    decision = canonical_json.encode({"actor": "benchmark", "permission": Permission.CERTIFICATE_ISSUE, "result": "allow"})
+    why = SigningPlan(plan.issuer, plan.serial, plan.profile, hashlib.sha256(plan.tbs).digest(), decision)
+    return SigningOrder(handle.ref, plan.signature, plan.tbs, SigningPurpose.CERTIFICATE, "int_benchmark", why)
+
+
+@asynccontextmanager
+async def aws_kms_stage() -> AsyncIterator[Stage]:
+    """The SDK's part and the adapter's, with the service simulated by moto in this process; its signing counts too."""
+    try:
+        from moto import mock_aws  # noqa: PLC0415  # a test's dependency: where it is missing, the others are measured
+    except ImportError as error:
+        raise NotHereError("moto, the simulator of AWS, is not installed") from error
+    os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "testing"))
+    with mock_aws():
+        try:
+            vault = AwsKmsVault.open(REGION, "benchmark")
+        except VaultUnavailable as error:
+            raise NotHereError(f"{error}: {error.hint}") from error
+        yield Stage(vault, openssl_raw, plain_order, own_cpu_seconds, kinds=tuple(AWS_KINDS))
+
+
 # Another vault is measured by another line here.
-STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {"file": file_stage, "pkcs11": pkcs11_stage}
+STAGES: Mapping[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
+    "file": file_stage,
+    "pkcs11": pkcs11_stage,
+    "signer": signer_stage,
+    "aws-kms": aws_kms_stage,
+}
 
 
 async def measure(name: str, stage: Stage, kind: KeySpec) -> Row:
-    handle = await stage.vault.generate(kind, label="benchmark")
+    handle = await stage.vault.generate(kind, label=f"authority {stage.authority}" if stage.authority else "benchmark")
     order = stage.order(handle)
     raw = measure_raw(stage.raw(handle))
     one_by_one, _ = await measure_vault(stage, order, 1)
@@ -155,7 +239,7 @@ async def measure_all(names: list[str]) -> list[Row]:
     for name in names:
         try:
             async with STAGES[name]() as stage:
-                rows += [await measure(name, stage, kind) for kind in KINDS]
+                rows += [await measure(name, stage, kind) for kind in KINDS if kind in stage.kinds]
         except NotHereError as reason:
             print(f"{name} is left out: {reason}", file=sys.stderr)
     return rows

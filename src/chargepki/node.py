@@ -21,8 +21,6 @@ from chargepki.adapters.notify import LocalNotifier
 from chargepki.adapters.oidc.provider import Provider
 from chargepki.adapters.store import open_store
 from chargepki.adapters.telemetry.alarms import sound_alarm
-from chargepki.adapters.telemetry.http import create_health_app
-from chargepki.adapters.telemetry.metrics import Check, Metrics, Reading
 from chargepki.adapters.tlog.copy import MEMORY_FILE, POLICY_FILE, FileMemory
 from chargepki.adapters.tlog.files import TileDirectory
 from chargepki.adapters.witness.client import Witnesses
@@ -40,6 +38,7 @@ from chargepki.core.records import ProfileId
 from chargepki.core.tlog.policy import Policy as LogPolicy
 from chargepki.core.tlog.policy import format_policy
 from chargepki.errors import Broken, ChargePkiError
+from chargepki.health import health_app, report_look
 from chargepki.ports import CertificateIssued, Event, Ports
 from chargepki.protocols.crl.server import crl_app, issuer_app
 from chargepki.protocols.ocpp.server import OcppApp, create_ocpp_app
@@ -47,7 +46,7 @@ from chargepki.protocols.ocpp.services import OcppServices
 from chargepki.protocols.ocsp.server import ocsp_app
 from chargepki.services.audit import Caller
 from chargepki.services.authorities import IssuerView, StatusUrls
-from chargepki.services.monitors import MEMORY_OCTETS_MAX, LogWatch, Monitor, MonitorReport, keep_watch
+from chargepki.services.monitors import MEMORY_OCTETS_MAX, LogWatch, Monitor, keep_watch
 from chargepki.services.server_certificates import ServerCertificate, ServerNames
 from chargepki.vaults import close_vault, open_keys
 
@@ -150,7 +149,8 @@ class _Start:
         self._ocpp_url = self._ocpp_url or f"wss://{host}:{stations.port}/ocpp"
         api = await self._listen(self._api_app(ocpp), server.host, server.api_port, tls=api_tls)
         self._api_url = self._api_url or f"https://{host}:{api.port}"
-        health = await self._listen(self._health_app(ocpp), server.metrics_host, server.metrics_port)
+        told = health_app(self._ports, self._services, ocpp, self._monitor, self._witnesses, self._check_background)
+        health = await self._listen(told, server.metrics_host, server.metrics_port)
         endpoints = Endpoints(
             f"https://{host}:{api.port}", self._ocpp_url, status_url, f"http://{_spell(server.metrics_host)}:{health.port}"
         )
@@ -159,7 +159,7 @@ class _Start:
         await asyncio.to_thread(_write_endpoints, self._config.data_dir, endpoints)
         await asyncio.to_thread(_replace, self._config.log_directory() / POLICY_FILE, format_policy(self._log_policy()))
         self._in_background(self._services.log.run(self._witnesses.ask if self._witnesses.states() else None), "log")
-        self._in_background(keep_watch(self._monitor, CHORES_SECONDS, _report_look), "monitor")
+        self._in_background(keep_watch(self._monitor, CHORES_SECONDS, report_look), "monitor")
         self._in_background(self._services.status.run(), "status")
         self._in_background(self._do_chores(ocpp_tls, api_tls), "chores")
         self._stack.callback((self._config.data_dir / "endpoints.json").unlink, missing_ok=True)
@@ -227,60 +227,6 @@ class _Start:
 
     def _log_policy(self) -> LogPolicy:
         return self._config.log_policy(self._services.log.verifier_keys())
-
-    def _health_app(self, ocpp: OcppApp) -> Any:
-        services = self._services
-
-        def read_stations() -> Sequence[Reading]:
-            return (Reading("pki_connected_stations", {}, len(ocpp.gateway.sessions())),)
-
-        def read_status() -> Sequence[Reading]:
-            health = services.status.health()
-            return (
-                Reading("pki_ocsp_answers_from_memory", {}, health.answers_from_memory),
-                Reading("pki_ocsp_answers_signed", {}, health.answers_signed),
-                *(
-                    Reading("x509_crl_next_update", {"authority": a.id}, a.crl_next_update.timestamp())
-                    for a in health.authorities
-                    if a.crl_next_update is not None
-                ),
-                *(Reading("x509_crl_stale", {"authority": a.id}, float(a.is_stale)) for a in health.authorities),
-            )
-
-        def read_log() -> Sequence[Reading]:
-            health, report = services.log.health(), self._monitor.report
-            found = () if report is None else [f for f in (*report.findings, *report.overdue) if f.is_error]
-            return (
-                Reading("pki_log_size", {}, health.size),
-                Reading("pki_log_cosigned_size", {}, health.cosigned),
-                *(Reading("pki_log_witness_size", {"witness": state.name}, state.size) for state in self._witnesses.states()),
-                Reading("pki_log_monitored_size", {}, 0 if report is None else report.size),
-                Reading("pki_log_monitor_findings", {}, len(found)),
-            )
-
-        async def check_log() -> None:
-            """Not ready when the log cannot go on, or is not the one that was seen before: nothing is signed then."""
-            if problem := services.log.health().problem:
-                raise Broken(problem)
-            if (report := self._monitor.report) is not None and (finding := report.contradiction) is not None:
-                raise Broken(f"{finding.code}: {finding.message}")
-
-        async def check_status() -> None:
-            for authority in services.status.health().authorities:
-                if authority.is_stale or authority.problem:
-                    raise Broken(f"{authority.id}: {authority.problem or 'its CRL is stale'}")
-
-        metrics = Metrics((read_stations, read_status, read_log))
-        self._ports.notifier.subscribe(metrics.observe)
-        return create_health_app(
-            metrics,
-            (
-                Check("store", self._ports.store.ping),
-                Check("log", check_log),
-                Check("status", check_status),
-                Check("background", self._check_background),
-            ),
-        )
 
     # --------------------------------------------------------------------------------------------------- certificates of our own
 
@@ -390,15 +336,6 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(descriptor)  # what is committed next would otherwise outlive it in a power cut
-
-
-def _report_look(outcome: MonitorReport | Broken) -> None:
-    """What the monitor finds stays in its report; new or not, each minute says that it is there."""
-    if isinstance(outcome, Broken):
-        _log.error("the monitor could not look at the log", error=str(outcome))
-    elif not outcome.is_clean:
-        worst = [finding for finding in (*outcome.findings, *outcome.overdue) if finding.is_error]
-        _log.critical("the log does not follow its rules", findings=len(worst), first=f"{worst[0].code}: {worst[0].message}")
 
 
 def _report_end(task: "asyncio.Task[None]") -> None:

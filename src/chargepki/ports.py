@@ -68,6 +68,10 @@ class Entropy(Protocol):
         """`count` octets from a cryptographically secure source."""
         ...
 
+    def nonce(self, count: int) -> bytes:
+        """The same for what nobody may guess but is no secret to keep, such as a serial number: may be drawn ahead."""
+        ...
+
     def ulid(self, prefix: str) -> str:
         """A fresh sortable id, `prefix_01J...`."""
         ...
@@ -81,6 +85,7 @@ class SigningPurpose(StrEnum):
     CRL = "crl"
     OCSP = "ocsp"
     LOG = "log"
+    REQUEST = "request"  # PKCS#10 for an authority's own key, which somebody else will certify
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ class SigningPlan:
 
 @dataclass(frozen=True, slots=True)
 class SigningOrder:
-    """What a vault is asked to sign and why. `reference` is the intent's id, the CRL's issuer and number, or the responder's id.
+    """What a vault is asked to sign and why. `reference` is the intent's id, the CRL's issuer and number, the
+    responder's id, or the authority whose key is to be certified.
 
     `plan` comes with every certificate, and with nothing else.
     """

@@ -1,15 +1,24 @@
 """What the signer reads: frames, requests, the octets to sign, its policy files, its list. Refused or understood, nothing else."""
 
 from chargepki.adapters.keys.signer import wire
-from chargepki.adapters.keys.signer.claims import parse_certificate, parse_checkpoint, parse_crl, parse_response_data
+from chargepki.adapters.keys.signer.claims import (
+    parse_certificate,
+    parse_checkpoint,
+    parse_crl,
+    parse_request_info,
+    parse_response_data,
+)
 from chargepki.adapters.keys.signer.journal import parse_line
 from chargepki.adapters.keys.signer.policy import default_policy, parse_registration, parse_signer_file
 from chargepki.core.algorithms import KeySpec, SignatureAlgorithm
+from chargepki.core.names import Name
 from chargepki.core.records import KeyRef
+from chargepki.core.request import assemble_request_info
 from chargepki.errors import ChargePkiError, Refused
 from chargepki.ports import SigningOrder, SigningPlan, SigningPurpose
 
 _ALGORITHM = SignatureAlgorithm.ED25519
+_SPKI = bytes.fromhex("302a300506032b6570032100") + b"\x11" * 32  # RFC 8410 4
 _PLAN = SigningPlan("operator-sub", 77, "ocpp/station", b"\x11" * 32, b'{"actor":"a","permission":"a:b:c","result":"allow"}')
 _ORDER = SigningOrder(KeyRef("key_1"), _ALGORITHM, b"data", SigningPurpose.CERTIFICATE, "int_1", _PLAN)
 _REQUESTS = (
@@ -20,6 +29,7 @@ _REQUESTS = (
 )
 
 SEEDS = (
+    assemble_request_info(Name.of(("O", "demo-cpo"), ("CN", "Test CA")), _SPKI),
     *(wire.encode_request(number, request) for number, request in enumerate(_REQUESTS)),
     wire.encode_frame(1, wire.encode_error(Refused.because("signer.rate", "too often"))),
     b"example.org/log\n42\nEREREREREREREREREREREREREREREREREREREREREREREQ=\n",
@@ -39,6 +49,7 @@ def one_input(data: bytes) -> None:
         lambda: parse_crl(data, _ALGORITHM),
         lambda: parse_response_data(data),
         lambda: parse_checkpoint(data),
+        lambda: parse_request_info(data, _ALGORITHM),
         lambda: parse_signer_file(data),
         lambda: parse_registration(data),
         lambda: default_policy(data.decode(errors="replace"), is_exportable=False),

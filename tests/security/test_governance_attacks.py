@@ -13,6 +13,7 @@ from chargepki.core.access.decide import decide
 from chargepki.core.access.model import EVERYWHERE, Allow, Assurance, Deny, Resource, Role, Scope
 from chargepki.core.access.permissions import Permission
 from chargepki.core.access.policy import PRODUCTION
+from chargepki.core.algorithms import KeySpec
 from chargepki.core.records import (
     Account,
     AuthorityId,
@@ -36,7 +37,7 @@ from chargepki.services.batches import BatchOrder
 from chargepki.services.openid import DeviceCode, Identity, OpenId, Return
 from chargepki.services.sessions import Session, signing_in
 from chargepki.services.sign_in import totp_context
-from chargepki.testing.workbench import Workbench, open_workbench
+from chargepki.testing.workbench import ADMIN, Workbench, open_workbench
 from tests.unit.services.test_issuance import codes
 
 PARTY = PartyId("demo-cpo")
@@ -138,6 +139,14 @@ async def test_somebody_new_is_linked_before_they_come_in(bench: Workbench, mall
     person, _ = await bench.services.people.invite_person(mallory, username="nora")
     await door.openid.link_identity(mallory, person.id, issuer=door.provider.issuer, subject=AT_IDP)
     await door.come_in()
+
+
+async def test_an_invitation_kept_back_opens_nothing_once_its_person_is_linked(bench: Workbench, mallory: Caller, door: Door) -> None:
+    """Else whoever made it would set a password and a second factor of their own, after the offices were given."""
+    person, invitation = await bench.services.people.invite_person(mallory, username="nora", valid_hours=300)
+    await door.openid.link_identity(mallory, person.id, issuer=door.provider.issuer, subject="nora-at-idp")
+    with pytest.raises(NotAuthenticated):
+        await bench.services.sign_in.redeem_invitation(STRANGER, invitation=invitation, password=NEW_PASSWORD)
 
 
 async def test_an_invitation_made_again_does_not_read_as_the_auditor(bench: Workbench, mallory: Caller) -> None:
@@ -317,3 +326,31 @@ async def test_a_token_named_after_its_owner_names_nobody_in_the_log(bench: Work
     entries = (await bench.ports.store.list_audit(limit=100)).items
     assert {entry.outcome for entry in entries if entry.action == Permission.ACCESS_TOKEN_CREATE} == {Outcome.DONE, Outcome.REFUSED}
     assert all(b"Normal" not in entry.body for entry in entries)
+
+
+async def test_no_key_made_over_the_api_passes_for_one_of_the_logs(tmp_path: Path) -> None:
+    """Two keys of one label, and the log would not start again."""
+    async with open_workbench(tmp_path, has_authorities=False) as bench:
+        [taken] = [handle.label for handle in await bench.ports.vault.list() if handle.label.startswith("log ed25519")]
+        with pytest.raises(Refused) as refusal:
+            await bench.services.keys.generate(ADMIN, KeySpec.ED25519, label=taken)
+        assert codes(refusal) == {"key.label.reserved"}
+        await bench.services.log.start()
+
+
+async def test_an_order_that_cannot_be_read_stops_nothing_else(bench: Workbench, mallory: Caller) -> None:
+    """One poisoned proposal, and the chores that carry out all others would end."""
+    officers = [await bench.person(name, Role.CA_OFFICER) for name in ("carla", "cem")]
+    act = mallory.act(Permission.CA_AUTHORITY_CREATE, "authority:x", resource=Resource(profile="sub/operator"))
+    with pytest.raises(NeedsVotes) as waiting:
+        async with bench.services.audit.act(act, order=Order({"id": "x"})):
+            raise AssertionError("allowed")
+    proposal = await bench.ports.store.get_proposal(ProposalId(waiting.value.proposal))
+    for officer in officers:
+        await bench.services.approvals.vote(officer, proposal.id, proposal.digest, is_for=True)
+    stuck = await bench.ports.store.get_proposal(proposal.id)
+    assert stuck.state is ProposalState.APPROVED
+    assert "broken" in stuck.outcome
+    bench.clock.advance(timedelta(hours=1))
+    await bench.services.approvals.carry_out_due()
+    assert await bench.ports.store.list_authorities() == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import json
 import os
 import pwd
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from chargepki.adapters.keys.signer import journal, server, wire
+from chargepki.adapters.keys.signer import signer as signer_module
 from chargepki.adapters.keys.signer.client import SignerVault
 from chargepki.adapters.keys.signer.journal import ChainBreak, Head, verify_list
 from chargepki.adapters.keys.signer.policy import SignerFile, parse_signer_file
@@ -44,6 +46,7 @@ from tests.adapters.keys.orders import (
     crl_order,
     fresh_spki,
     order_of,
+    request_order,
     root_order,
     with_plan,
 )
@@ -300,6 +303,34 @@ async def test_a_log_key_signs_no_rolled_back_and_no_forked_log_even_after_a_res
     signer.stop()
 
 
+@pytest.mark.clause("RFC 2986 3")
+async def test_an_authority_requests_a_certificate_for_its_own_key_and_for_no_other(
+    signer: SignerThread, vault: SignerVault, behind: CountingVault
+) -> None:
+    handle = await vault.generate(KeySpec.P256, label=LABEL)
+    order = request_order(handle)
+    assert await vault.sign(order)
+    assert (last := lines(signer.data)[-1])["says"] == {"authority": "test", "spki_sha256": hashlib.sha256(handle.spki).hexdigest()}
+    assert (last["purpose"], last["outcome"], last["reference"]) == ("request", "signed", "csr:test")
+    assert await refused(vault, request_order(handle, spki=fresh_spki())) == {"signer.request.key"}
+    assert await refused(vault, request_order(handle, authority="operator-sub")) == {"signer.reference"}
+    with_attributes = der.sequence(*(field.raw for field in der.parse_element(order.data).children()[:3]), der.explicit(0, der.sequence()))
+    for other in (with_attributes, order.data + b"\0", certificate_order(handle, b"SN-1", ALGORITHM).data, crl_order(handle).data):
+        assert await refused(vault, replace(order, data=other)) == {"signer.data.unreadable"}
+    assert await refused(vault, replace(crl_order(handle), data=order.data)) == {"signer.data.unreadable"}
+    await vault.sign(crl_order(handle))  # from here on the key has a name
+    assert await vault.sign(order)
+    assert await refused(vault, request_order(handle, name=OTHER)) == {"signer.issuer.renamed"}
+    assert [signed.purpose for signed in behind.signed] == [SigningPurpose.REQUEST, SigningPurpose.CRL, SigningPurpose.REQUEST]
+
+
+async def test_only_an_authority_requests_certificates(vault: SignerVault, behind: CountingVault) -> None:
+    for label in ("log demo", "OCSP responder of test", "host:csms.example.org"):
+        handle = await vault.generate(KeySpec.P256, label=label)
+        assert await refused(vault, request_order(handle)) == {"signer.purpose.forbidden"}
+    assert behind.signed == []
+
+
 async def test_a_key_of_a_diagnosis_signs_test_octets_only(vault: SignerVault) -> None:
     handle = await vault.generate(KeySpec.P256, label="chargepki keys doctor, to be destroyed")
     test = SigningOrder(handle.ref, ALGORITHM, b"chargepki keys doctor " + b"\x11" * 32, SigningPurpose.LOG, "keys-doctor")
@@ -509,7 +540,7 @@ async def test_without_room_for_the_list_no_signature_leaves(
 async def test_a_flood_of_refusals_is_counted_not_written(
     signer: SignerThread, vault: SignerVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "REFUSALS_LISTED_MAX", 10)
+    monkeypatch.setattr(signer_module, "REFUSALS_LISTED_MAX", 10)
     handle = await vault.generate(KeySpec.P256, label=LABEL)
     order = replace(certificate_order(handle, b"SN-1", ALGORITHM), plan=None)
     await asyncio.gather(*(refused(vault, order) for _ in range(100)))

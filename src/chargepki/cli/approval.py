@@ -44,7 +44,7 @@ async def list_approvals(
     desk.out.table(
         ("PROPOSAL", "ACTION", "OBJECT", "STATE", "MISSING", "UNTIL", "BY"),
         rows,
-        empty="Nothing waits for you." if mine else "There is no such proposal.",
+        empty="Nothing waits for you." if mine else "Nothing waits for anybody.",
         fold=("MISSING",),
         shed=("BY", "UNTIL", "OBJECT"),
     )

@@ -1,4 +1,4 @@
-"""chargepki bench: what this machine does per CPU-second, measured on a fresh platform in a temporary directory."""
+"""chargepki bench: what this machine does per CPU-second: a fresh platform in a temporary directory, or one part of it by itself."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from chargepki.testing.bench.measurement import Measurement
     from chargepki.testing.bench.ocsp import Question
 
-app = noun("bench", "Measure: issue, ocsp, crl, log, decide. A fresh platform each, beside openssl speed.")
+app = noun("bench", "Measure: issue, ocsp, crl, log, decide. Beside openssl speed; nothing of yours is touched.")
+
+_PLATFORM_STARTS = "A fresh platform starts in a temporary directory ..."
 
 StoreOption = Annotated[str, typer.Option("--store", metavar="sqlite|URL", help="sqlite, or the URL of an empty PostgreSQL database")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -63,7 +65,7 @@ def log(
     """Entries into the log by itself: 32 callers, durable tiles, signed checkpoints, no database."""
     from chargepki.testing.bench.log import bench_log
 
-    _run(bench_log(count), "entries", is_json=json)
+    _run(bench_log(count), "entries", is_json=json, begin="A log of its own is written in a temporary directory ...", who="this process")
 
 
 @app.command("decide")
@@ -77,7 +79,7 @@ def decide(
 
     if kind not in KINDS:
         raise typer.BadParameter(f"one of: {', '.join(KINDS)}", param_hint="--kind")
-    _run(bench_decide(kind, count), "decisions", is_json=json)
+    _run(bench_decide(kind, count), "decisions", is_json=json, begin="Decisions are made in this process ...", who="this process")
 
 
 def _question(ask: str) -> "Question":
@@ -89,8 +91,10 @@ def _question(ask: str) -> "Question":
         raise typer.BadParameter(f"one of: {', '.join(Question)}", param_hint="--ask") from None
 
 
-def _run(bench: "Coroutine[None, None, Measurement]", things: str, *, is_json: bool) -> None:
-    """Runs the benchmark, then the yardstick, and prints both."""
+def _run(
+    bench: "Coroutine[None, None, Measurement]", things: str, *, is_json: bool, begin: str = _PLATFORM_STARTS, who: str = "the server"
+) -> None:
+    """Runs the benchmark, then the yardstick, and prints both. `who` used the CPU."""
     import asyncio
     from dataclasses import replace
 
@@ -98,7 +102,7 @@ def _run(bench: "Coroutine[None, None, Measurement]", things: str, *, is_json: b
     from chargepki.testing.bench.yardstick import read_yardstick
 
     output = Output(is_json=is_json)
-    output.talk("A fresh platform starts in a temporary directory ...")
+    output.talk(begin)
 
     async def run() -> "Measurement":
         measured, yardstick = await bench, await read_yardstick()
@@ -109,10 +113,10 @@ def _run(bench: "Coroutine[None, None, Measurement]", things: str, *, is_json: b
         output.json(found)
         return
     output.facts(
-        (found.name, f"{found.count} {things} on {found.store}"),
+        (found.name, f"{found.count} {things}" + ("" if found.store == "none" else f" on {found.store}")),
         ("Rate", f"{found.per_cpu_second:,.0f} per CPU-second, {found.per_second:,.0f} per second"),
-        ("CPU", f"{found.cpu_seconds} s of the server"),
+        ("CPU", f"{found.cpu_seconds} s of {who}"),
         ("Memory", f"{found.peak_rss_mb} MB at its peak"),
-        ("Request", f"{found.p50_ms} ms (median), {found.p99_ms} ms (99 %)"),
+        ("Each", f"{found.p50_ms} ms (median), {found.p99_ms} ms (99 %)"),
         ("OpenSSL", "not found" if found.openssl_speed is None else f"{found.openssl_speed:,.0f} P-256 signatures per CPU-second"),
     )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 ANSWERS_OCTETS_MAX: Final = 64 * 1024
 TEXT_MAX: Final = 253  # a host name; everything else is shorter
 HOSTS_MAX: Final = 50
-_KNOWN: Final = frozenset({"organization", "hostnames", "addresses", "status_url", "log_origin", "vault", "people"})
+LISTEN: Final = "127.0.0.1"  # nobody is reached from outside unless somebody said so
+_KNOWN: Final = frozenset({"organization", "hostnames", "addresses", "listen", "status_url", "log_origin", "vault", "people"})
 _VAULTS: Final[Mapping[str, frozenset[str]]] = {
     "file": frozenset({"type", "passphrase_file"}),
     "pkcs11": frozenset({"type", "passphrase_file", "module", "token", "pin_file"}),
@@ -47,6 +48,7 @@ class Answers:
     log_origin: str
     vault: Vault
     staff: "tuple[Recruit, ...]"
+    listen: str = LISTEN
 
 
 def parse_answers(path: Path) -> Answers:
@@ -77,6 +79,7 @@ def read_answers(octets: bytes) -> Answers:
         _text(table, "log_origin", found),
         vault,
         _read_people(table.get("people"), found),
+        _text(table, "listen", found) if "listen" in table else LISTEN,
     )
     refuse_errors(found)
     return answers
@@ -91,6 +94,7 @@ def ask_answers(desk: Desk) -> Answers:
 
     organization = ask("Organisation, as certificates will name it")
     hostnames = tuple(ask("Public host names, with blanks between them").split())
+    listen = ask("Address to listen on (0.0.0.0: every network)", LISTEN)
     status_url = ask("Where certificates say that status is found", f"http://{hostnames[0] if hostnames else 'localhost'}:8080")
     log_origin = ask("Name of the log, for ever", f"{hostnames[0] if hostnames else 'localhost'}/audit")
     passphrase = ask('File with the passphrase of the key vault ("-" to be asked at each start)', "-")
@@ -101,7 +105,7 @@ def ask_answers(desk: Desk) -> Answers:
         roles = frozenset(_role(text) for text in ask("Offices, with blanks between them").split())
         staff.append(Recruit(name, roles, ask("Name", name)))
     vault = Vault(passphrase_file="" if passphrase == "-" else str(Path(passphrase).absolute()))  # noqa: S105
-    return Answers(organization, hostnames, (), status_url, log_origin, vault, tuple(staff))
+    return Answers(organization, hostnames, (), status_url, log_origin, vault, tuple(staff), listen)
 
 
 def _role(text: str) -> "Role":

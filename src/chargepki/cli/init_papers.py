@@ -19,6 +19,7 @@ def config_text(answers: Answers) -> str:
         f"organization = {_quote(answers.organization)}",
         "",
         "[server]",
+        f"host = {_quote(answers.listen)}",
         f"hostnames = [{', '.join(map(_quote, answers.hostnames))}]",
         f"addresses = [{', '.join(map(_quote, answers.addresses))}]",
         f"public_status_url = {_quote(answers.status_url)}",

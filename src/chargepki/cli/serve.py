@@ -4,6 +4,7 @@ import asyncio
 import gc
 import hashlib
 import resource
+import shlex
 import signal
 import sys
 from collections.abc import Mapping
@@ -84,11 +85,17 @@ async def _greet(node: Node, output: Output) -> None:
     option = "" if str(data) == "data" else f" --data {data}"
     output.line("")
     output.line("Next, in another terminal")
-    output.line(f"  chargepki station add CS-1 --serial SN-0001 --operator {node.config.pki.organization}{option}")
-    output.line(f"  chargepki station password CS-1{option}")
-    output.line(f"  chargepki cert list{option}")
+    for command in _next_commands(node):
+        output.line(f"  chargepki {command}{option}")
     output.line("")
     output.line("Ctrl-C stops the platform; everything is kept.")
+
+
+def _next_commands(node: Node) -> tuple[str, ...]:
+    if not node.config.pki.development:
+        return ("login --username NAME", "party list", "approval list --mine")
+    operator = shlex.quote(node.config.pki.organization)
+    return (f"station add CS-1 --serial SN-0001 --operator {operator}", "station password CS-1", "cert list")
 
 
 def _fingerprint(der: bytes) -> str:

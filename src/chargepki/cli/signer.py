@@ -39,7 +39,8 @@ def serve(data: DataOption = Path("signer"), json: JsonOption = False, _debug: D
 async def _serve(data: Path, output: "Output") -> None:
     from chargepki.adapters.clock import SystemClock
     from chargepki.adapters.keys.signer.policy import POLICY_FILE, read_signer_file
-    from chargepki.adapters.keys.signer.server import Signer, SignerServer, lock_data
+    from chargepki.adapters.keys.signer.server import SignerServer, lock_data
+    from chargepki.adapters.keys.signer.signer import Signer
     from chargepki.config import load_config
     from chargepki.core.profiles.registry import Profiles
     from chargepki.vaults import open_signers_vault

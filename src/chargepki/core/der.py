@@ -28,6 +28,8 @@ SET: Final = 0x31
 LENGTH_OCTETS_MAX: Final = 4  # 4 GiB: more than any caller hands us
 OID_OCTETS_MAX: Final = 64  # the longest in use here has 11
 
+_new_tuple: Final = tuple.__new__  # half of what an element's own constructor takes, and a certificate's path reads eighty of them
+
 
 def context(number: int, *, constructed: bool = True) -> int:
     """The tag of `[number]`."""
@@ -132,9 +134,13 @@ class Element(NamedTuple):
         while offset < end:
             if len(found) == limit:
                 raise malformed(f"more than {limit} elements in one structure")
-            element = _element_at(data, offset)
+            after = offset + 2 + data[offset + 1] if offset + 1 < end else end + 1
+            if after <= end and data[offset + 1] < 0x80 and data[offset] & 0x1F != 0x1F:  # the short form, as nearly all are
+                element = _new_tuple(Element, (data[offset], data[offset + 2 : after], data[offset:after]))
+            else:
+                element = _element_at(data, offset)
             found.append(element)
-            offset += len(element.raw)
+            offset += len(element[2])
         return tuple(found)
 
     def as_integer(self, tag: int = INTEGER, octets_max: int = 4096) -> int:

@@ -50,7 +50,7 @@ def check_may_sign(state: KeyState, purpose: str, label: str) -> None:
 _STATUS: Final = frozenset({"crl", "ocsp"})  # whoever holds an old certificate still asks for its status
 _SIGNS: Final[Mapping[KeyState, frozenset[str]]] = {
     KeyState.PENDING: frozenset(),
-    KeyState.ACTIVE: frozenset({"certificate", "crl", "ocsp", "log"}),
+    KeyState.ACTIVE: frozenset({"certificate", "crl", "ocsp", "log", "request"}),
     KeyState.RETIRED: _STATUS,
     KeyState.DESTROYED: frozenset(),
 }

@@ -1,14 +1,26 @@
 """Who somebody is today: their live grants, read from the register."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from chargepki.core.access.decide import SYSTEM, narrow_grants
 from chargepki.core.access.model import Actor, ActorKind, Assurance, Grant, Role, Scope
 from chargepki.core.identifiers.name_spaces import NameKind, NameSpace
-from chargepki.core.records import ApiToken, GrantRecord, GrantState, MachineId, MachineState, PersonId, PersonState, StationId, TokenId
+from chargepki.core.records import (
+    ApiToken,
+    GrantRecord,
+    GrantState,
+    Machine,
+    MachineId,
+    MachineState,
+    Person,
+    PersonId,
+    PersonState,
+    StationId,
+    TokenId,
+)
 from chargepki.errors import Finding, NotAuthenticated
 from chargepki.ports import PAGE_SIZE_MAX, Ports
 
@@ -16,26 +28,37 @@ _SELF: Final = Grant("self", Role.SELF)
 KNOWN_MAX: Final = 1_000  # holders in memory; a platform has tens of people and hundreds of machines
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the register said of a holder in one second."""
+
+    state: PersonState | MachineState
+    name: str
+    grants: tuple[GrantRecord, ...]
+    read_at: datetime
+
+
 class Actors:
-    """Grants are read once per holder and second: what ends here ends at once, what another node ended within a second."""
+    """A holder and their grants are read once per second: what ends here ends at once, what another node ended within a second."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._known: dict[str, tuple[tuple[GrantRecord, ...], datetime]] = {}
+        self._known: dict[str, _Known] = {}
+        self._forgotten = 0  # counts up: what was read before a change is not kept after it
 
     async def of_person(self, id: PersonId, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
         """Raises `NotAuthenticated` for somebody who has left, `NotFound` for nobody."""
-        person = await self._ports.store.get_person(id)
-        if person.state is PersonState.OFFBOARDED:
+        known = await self._read(f"person:{id}", lambda: self._ports.store.get_person(id))
+        if known.state is PersonState.OFFBOARDED:
             raise _ended("this person has left")
-        grants = (*_live(await self._grants(f"person:{id}"), self._now()), _SELF)
+        grants = (*_live(known.grants, self._now()), _SELF)
         return Actor(f"person:{id}", ActorKind.PERSON, grants, id, assurance)
 
     async def of_machine(self, id: MachineId, *, assurance: Assurance = Assurance.TOKEN) -> Actor:
-        machine = await self._ports.store.get_machine(id)
-        if machine.state is not MachineState.ACTIVE:
-            raise _ended(f"the machine {machine.name} is {machine.state}")
-        return Actor(f"machine:{id}", ActorKind.MACHINE, _live(await self._grants(f"machine:{id}"), self._now()), "", assurance)
+        known = await self._read(f"machine:{id}", lambda: self._ports.store.get_machine(id))
+        if known.state is not MachineState.ACTIVE:
+            raise _ended(f"the machine {known.name} is {known.state}")
+        return Actor(f"machine:{id}", ActorKind.MACHINE, _live(known.grants, self._now()), "", assurance)
 
     async def of_token(self, token: ApiToken) -> Actor:
         """The token's holder within what the token was narrowed to: a grant that ended or shrank took the token along."""
@@ -70,24 +93,28 @@ class Actors:
                 raise _ended(f"{actor_id} proposes nothing")
 
     def forget(self, holder: str) -> None:
-        """After a change of their grants."""
+        """After a change of their grants or their state."""
         self._known.pop(holder, None)
+        self._forgotten += 1
 
     def _narrow(self, held: Grant, to: Grant) -> tuple[Grant, ...]:
         if held.until is None:  # what everybody holds about their own account is no token's to carry
             return ()
         return narrow_grants((held,), patterns=to.narrowed_to, scope=to.scope, until=to.until or held.until, now=self._now())
 
-    async def _grants(self, holder: str) -> tuple[GrantRecord, ...]:
-        now = self._now()
-        known, read_at = self._known.get(holder, ((), None))
-        if read_at == now:
+    async def _read(self, id: str, load: Callable[[], Awaitable[Person | Machine]]) -> _Known:
+        now, forgotten = self._now(), self._forgotten
+        known = self._known.get(id)
+        if known is not None and known.read_at == now:
             return known
-        page = await self._ports.store.list_grants(holder=holder, state=GrantState.ACTIVE, limit=PAGE_SIZE_MAX)
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[holder] = (page.items, now)
-        return page.items
+        holder = await load()
+        page = await self._ports.store.list_grants(holder=id, state=GrantState.ACTIVE, limit=PAGE_SIZE_MAX)
+        known = _Known(holder.state, holder.name if isinstance(holder, Machine) else "", page.items, now)
+        if forgotten == self._forgotten:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[id] = known
+        return known
 
     def _now(self) -> datetime:
         return self._ports.clock.now()

@@ -4,7 +4,6 @@ A vote binds the SHA-256 of the proposal's exact bytes. Whatever happens to a pr
 rights of that moment, and once more by the use case that carries it out.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,17 +12,13 @@ from typing import Final
 from chargepki.core.access.decide import decide, find_rule, may_fill
 from chargepki.core.access.model import (
     Actor,
-    ActorKind,
     Allow,
-    Assurance,
     Ballot,
-    Decision,
     Deny,
     NeedsApproval,
     QuorumRule,
     Resource,
     Seat,
-    Vote,
 )
 from chargepki.core.access.permissions import Permission
 from chargepki.core.audit import Act, Effect
@@ -49,14 +44,14 @@ from chargepki.core.proposals import (
     assemble_payload,
     diff_payloads,
     digest_payload,
-    parse_payload,
     spell_digest,
 )
 from chargepki.core.records import Outcome, Page, PartyId, PersonId, Proposal, ProposalId, ProposalState, VoteRecord
-from chargepki.errors import Broken, Conflict, Finding, NotAuthenticated, NotAuthorised, NotFound, Refused
+from chargepki.errors import Broken, Conflict, Finding, NotAuthorised, Refused
 from chargepki.ports import PAGE_SIZE_MAX, AddVote, Ports, UpdateProposal
 from chargepki.services.actors import Actors
 from chargepki.services.audit import AuditTrail, Caller, not_authorised
+from chargepki.services.ballots import Ballots, is_person, read_content
 from chargepki.services.scoping import missing
 
 DOOR: Final = "approval"
@@ -85,14 +80,6 @@ def proposal_of(caller: Caller) -> ProposalId | None:
     return ProposalId(caller.trace) if caller.door == DOOR else None
 
 
-def read_content(proposal: Proposal) -> Content:
-    """What the votes are about. `Broken` when the register was changed under them: the payload is not what the digest is of."""
-    if not hmac.compare_digest(digest_payload(proposal.payload), proposal.digest):
-        hint = "somebody changed the database: chargepki log verify; nothing was done"
-        raise Broken(f"the payload of {proposal.id} is not what its digest is of", hint=hint)
-    return parse_payload(proposal.payload)
-
-
 class Approvals:
     """`executors` carry out an order by its action; `resources` tell what an edited order is about: without one there is no editing."""
 
@@ -104,7 +91,7 @@ class Approvals:
         executors: Mapping[Permission, Executor],
         resources: Mapping[Permission, ResourceOf] | None = None,
     ) -> None:
-        self._ports, self._audit, self._actors = ports, audit, actors
+        self._ports, self._audit, self._ballots = ports, audit, Ballots(ports, audit, actors)
         self._executors, self._resources = executors, resources or {}
 
     # ---------------------------------------------------------------------------------------------------------- reading
@@ -138,7 +125,7 @@ class Approvals:
             check_note(note)
             check_takes_votes(proposal, is_for=is_for)
             check_digest(proposal, digest)
-            await self._check_voter(caller.actor, proposal, content, is_for=is_for)
+            await self._ballots.check_voter(caller.actor, proposal, content, is_for=is_for)
             opened.effect = Effect({"proposal": id, "digest": proposal.digest.hex(), "vote": "for" if is_for else "against"})
             if proposal.state is ProposalState.APPROVED:  # an objection during the cool-down
                 stopped = replace(proposal, state=ProposalState.REJECTED, outcome=f"against: {caller.actor.person}")
@@ -216,10 +203,10 @@ class Approvals:
             return None
         if is_open and proposal.expires_at <= now:
             return replace(proposal, state=ProposalState.EXPIRED, outcome="nobody filled the missing seats in time")
-        against = next((v.person for v in await self._votes(proposal) if not v.is_for), None)
+        against = next((v.person for v in await self._ballots.votes_on(proposal) if not v.is_for), None)
         if against is not None:
             return replace(proposal, state=ProposalState.REJECTED, outcome=f"against: {against}")
-        match await self._decide(proposal, read_content(proposal).resource, await self._ballot(proposal)):
+        match await self._ballots.decide(proposal, read_content(proposal).resource, await self._ballots.ballot_of(proposal)):
             case Deny() as denied:
                 return replace(proposal, state=ProposalState.FAILED, outcome=spell_outcome(*(f"{c}: {m}" for c, m in denied.reasons)))
             case NeedsApproval() as needs if needs.missing:
@@ -247,8 +234,12 @@ class Approvals:
         executor = self._executors.get(proposal.action)
         if executor is None:
             raise Refused.because("approval.action.unknown", f"nothing here carries out {proposal.action}", hint="is this node up to date?")
-        caller = Caller(await self._proposer(proposal), DOOR, trace=proposal.id, request_sha256=proposal.digest)
-        return await executor(caller, read_content(proposal).order, await self._ballot(proposal))
+        caller = Caller(await self._ballots.proposer_of(proposal), DOOR, trace=proposal.id, request_sha256=proposal.digest)
+        try:
+            return await executor(caller, read_content(proposal).order, await self._ballots.ballot_of(proposal))
+        except (AssertionError, LookupError, TypeError, ValueError) as error:  # one order must not end the chores of all others
+            hint = "was it made by another version, or for a ceremony? withdraw it and propose again"
+            raise Broken(f"the order cannot be carried out ({type(error).__name__})", hint=hint) from error
 
     async def _find_done(self, proposal: Proposal) -> str:
         """What an attempt that was cut off had done already: its entry, committed with its effect, names the proposal."""
@@ -265,85 +256,31 @@ class Approvals:
             if not (cursor := page.next):
                 return ""
 
-    # -------------------------------------------------------------------------------------------------------- judgement
-
-    async def _decide(self, proposal: Proposal, resource: Resource, ballot: Ballot) -> Decision:
-        return decide(await self._proposer(proposal), proposal.action, resource, self._ports.clock.now(), self._audit.policy, ballot)
-
-    async def _ballot(self, proposal: Proposal) -> Ballot:
-        """Every vote on these bytes, each by its voter as they are today."""
-        votes = [
-            Vote(await self._today(f"person:{v.person}", v.person, Assurance(v.assurance)), v.digest, v.is_for)
-            for v in await self._votes(proposal)
-        ]
-        return Ballot(proposal.digest, tuple(votes), self._opened_at(proposal))
-
-    def _opened_at(self, proposal: Proposal) -> datetime:
-        """When these bytes were put up: an edit starts the time and the cool-down anew."""
-        rule = find_rule(proposal.action, read_content(proposal).resource, self._audit.policy)
-        open_for = timedelta(hours=rule.open_hours if rule is not None else 0)
-        return max(proposal.created_at, proposal.expires_at - open_for)
-
-    async def _votes(self, proposal: Proposal) -> tuple[VoteRecord, ...]:
-        votes = await self._ports.store.list_votes(proposal.id)
-        return tuple(vote for vote in votes if hmac.compare_digest(vote.digest, proposal.digest))
-
-    async def _proposer(self, proposal: Proposal) -> Actor:
-        """With the assurance that the gate asked for when the proposal was made."""
-        least = self._audit.policy.assurance.get(proposal.action, Assurance.TOKEN)
-        actor = await self._today(proposal.proposer, proposal.proposer_person, least)
-        return replace(actor, assurance=max(actor.assurance, least))
-
-    async def _today(self, id: str, person: str, assurance: Assurance) -> Actor:
-        """Whoever has left holds nothing."""
-        try:
-            return await self._actors.reload(id, assurance=assurance)
-        except (NotAuthenticated, NotFound):
-            return Actor(id, ActorKind.PERSON if person else ActorKind.MACHINE, (), person)
+    # ---------------------------------------------------------------------------------------------------------- reporting
 
     async def _report(self, caller: Caller, proposal: Proposal) -> Report:
         content = read_content(proposal)
-        report = Report(proposal, content, await self._votes(proposal))
+        report = Report(proposal, content, await self._ballots.votes_on(proposal))
         if proposal.state not in (ProposalState.OPEN, ProposalState.APPROVED):
             return report
-        ballot = await self._ballot(proposal)
-        decision = await self._decide(proposal, content.resource, ballot)
+        ballot = await self._ballots.ballot_of(proposal)
+        decision = await self._ballots.decide(proposal, content.resource, ballot)
         if isinstance(decision, NeedsApproval):
             report = replace(report, filled=decision.filled, missing=decision.missing, not_before=decision.not_before)
-        may_vote = proposal.state is ProposalState.OPEN and await self._would_fill(caller.actor, proposal, content, ballot)
+        may_vote = proposal.state is ProposalState.OPEN and await self._ballots.would_fill(caller.actor, proposal, content, ballot)
         return replace(report, may_vote=may_vote)
-
-    async def _would_fill(self, voter: Actor, proposal: Proposal, content: Content, ballot: Ballot) -> bool:
-        """Whether this person's vote leaves fewer seats empty. Seats may be reshuffled, so the decision itself is asked."""
-        if not _is_person(voter) or any(vote.voter.person == voter.person for vote in ballot.votes):
-            return False
-        before = await self._decide(proposal, content.resource, ballot)
-        vote = Vote(voter, proposal.digest, is_for=True)
-        after = await self._decide(proposal, content.resource, replace(ballot, votes=(*ballot.votes, vote)))
-        return _empty_seats(after) < _empty_seats(before)
-
-    async def _check_voter(self, voter: Actor, proposal: Proposal, content: Content, *, is_for: bool) -> None:
-        ballot = await self._ballot(proposal)
-        if any(vote.voter.person == voter.person for vote in ballot.votes):
-            raise Conflict(Finding("approval.vote.twice", "you have voted on this revision already", hint="one person, one vote"))
-        if voter.person == proposal.proposer_person:
-            hint = f"wait for others, or chargepki approval withdraw {proposal.id}"
-            raise NotAuthorised(Finding("approval.vote.own", "the proposer has a seat already, and no vote", hint=hint))
-        if is_for and not await self._would_fill(voter, proposal, content, ballot):
-            hint = f"who is missing: chargepki approval show {proposal.id}"
-            raise NotAuthorised(Finding("approval.vote.no_seat", "none of the missing seats is yours to fill", hint=hint))
 
     # ----------------------------------------------------------------------------------------------------------- acting
 
     def _vote_act(self, caller: Caller, proposal: Proposal, content: Content, digest: bytes, *, is_for: bool, note: str) -> Act:
         """A vote is an act under the permission of the seat: the gate judges role, scope, conflicts and assurance."""
-        if not _is_person(caller.actor):
+        if not is_person(caller.actor):
             raise NotAuthorised(Finding("approval.vote.no_person", "only people vote", hint="sign in: chargepki login"))
         rule = self._rule_of(content)
         seat = self._seat_for(caller.actor, rule, content.resource)
         if find_rule(seat, content.resource, self._audit.policy) is None:
             action, resource = seat, content.resource
-        else:  # the seat's own permission waits for others too (two who restore a backup): who may take it is `_check_voter`'s to say
+        else:  # the seat's own permission waits for others too (two who restore a backup): `Ballots.check_voter` says who may take it
             action, resource = Permission.APPROVAL_PROPOSAL_READ, Resource(party=proposal.party)
         return caller.act(
             action,
@@ -405,20 +342,6 @@ class Approvals:
             caller, Permission.APPROVAL_PROPOSAL_READ, Resource(party=proposal.party), missing("proposal", id, "approval")
         )
         return proposal
-
-
-def _is_person(actor: Actor) -> bool:
-    return actor.kind is ActorKind.PERSON and bool(actor.person)
-
-
-def _empty_seats(decision: Decision) -> float:
-    match decision:
-        case Allow():
-            return 0
-        case NeedsApproval() as needs:
-            return sum(seat.count for seat in needs.missing)
-        case Deny():
-            return float("inf")
 
 
 def _check_own(caller: Caller, proposal: Proposal) -> None:

@@ -42,9 +42,10 @@ from chargepki.core.records import PersonId, Proposal, ProposalId, ProposalState
 from chargepki.errors import Finding, NeedsVotes, Refused, refuse_errors
 from chargepki.ports import PAGE_SIZE_MAX, Ports
 from chargepki.services.actors import Actors
-from chargepki.services.approvals import Approvals, Executor, read_content
+from chargepki.services.approvals import Approvals, Executor
 from chargepki.services.audit import AuditTrail, Caller, describe_seat
 from chargepki.services.authorities import Authorities
+from chargepki.services.ballots import read_content
 from chargepki.services.ceremony_chairs import DOOR, Chairs, Met, show_refusal
 from chargepki.services.ceremony_orders import CeremonyOrders
 from chargepki.services.ceremony_results import Results

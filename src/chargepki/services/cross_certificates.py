@@ -145,7 +145,7 @@ class CrossCertificates:
 
 async def sign_request(ports: Ports, info: bytes, handle: KeyHandle, algorithm: SignatureAlgorithm, reference: str) -> bytes:
     """The request of a key of ours, read back before it leaves. `Broken` when it does not prove the possession of the key."""
-    order = SigningOrder(handle.ref, algorithm, info, SigningPurpose.CERTIFICATE, reference)
+    order = SigningOrder(handle.ref, algorithm, info, SigningPurpose.REQUEST, reference)
     csr = assemble_request(info, algorithm, await ports.vault.sign(order))
     try:
         parse_csr(csr)

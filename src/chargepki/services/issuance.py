@@ -216,7 +216,7 @@ class Issuance:
         now = self._ports.clock.now()
         plan = plan_certificate(
             template,
-            serial=serial_from(self._ports.entropy.octets(SERIAL_OCTETS)),
+            serial=serial_from(self._ports.entropy.nonce(SERIAL_OCTETS)),
             name=granted.name,
             alt_names=granted.alt_names,
             spki=subject.spki,

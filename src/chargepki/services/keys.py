@@ -21,6 +21,7 @@ from chargepki.ports import AddKeyRecord, Clock, KeyAttestation, KeyHandle, KeyV
 from chargepki.services.audit import AuditTrail, Caller
 from chargepki.services.proposed import order_of, unreadable
 
+LOG_PREFIX: Final = "log "  # of the labels of the log's own keys (services/log_keys.py)
 STATE_LIFETIME: Final = timedelta(seconds=5)  # after which another node's change of a state is seen here; our own is seen at once
 
 
@@ -136,6 +137,7 @@ class Keys:
         act = caller.act(Permission.CA_KEY_GENERATE, "key:new", label=label, key=spec)
         content = {"do": "generate", "spec": spec.value, "label": label}
         async with self._audit.act(act, order=order_of(content, ballot), ballot=ballot) as opened:
+            _check_label(label)
             handle = await self._vault.make(spec, label=label)
             record = await self._vault.record(handle.ref)
             await self._ports.store.commit(opened.done(object=f"key:{handle.ref}", after_sha256=record.spki_sha256))
@@ -203,6 +205,12 @@ class Keys:
                 raise Refused.because(
                     "key.in_use", f"the authority {authority.id} signs with this key", path="key", hint="retire the authority first"
                 )
+
+
+def _check_label(label: str) -> None:
+    """The log finds its keys by their labels, and does not start with one of them twice."""
+    if label.startswith(LOG_PREFIX):
+        raise Refused.because("key.label.reserved", f"a label that begins with {LOG_PREFIX!r} is for the log's own keys", path="label")
 
 
 _VERBS: Final = {KeyState.ACTIVE: "activate", KeyState.RETIRED: "retire"}

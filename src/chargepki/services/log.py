@@ -27,6 +27,10 @@ PUBLISHED_TOGETHER_MAX: Final = 4096  # leaves written at a time: some 4 MiB and
 NO_CHECKPOINT: Final = b""  # files whose checkpoint follows with the last of them
 CHECKED_AT_START_MAX: Final = 100_000  # leaves: half a second; longer logs are compared while the platform runs already
 CHECK_PAUSE_SECONDS: Final = 0.01  # between two reads of the comparison in the background: it takes a tenth of a core, not more
+# Publishing takes at most a quarter of the time. On a machine whose disk or cores are slow, more entries then share a checkpoint: this
+# is what keeps the log's part of issuing small. Up to the bound, since a signature waits for it.
+PAUSE_FACTOR: Final = 4
+PAUSE_SECONDS_MAX: Final = 0.2
 LOOK_SECONDS: Final = 1.0  # how often `run` looks for entries that nobody waits for
 
 ProveGrowth = Callable[[int], Awaitable[tuple[bytes, ...]]]
@@ -36,7 +40,8 @@ AskWitnesses = Callable[[Note, ProveGrowth], Awaitable[Sequence[NoteSignature]]]
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`origin` names the log in every checkpoint; `interval` is the least time between two of them. Lines of `witnesses` are taken."""
+    """`origin` names the log in every checkpoint; `interval` is the least time between two of them, longer where
+    publishing is slow (`PAUSE_FACTOR`). Lines of `witnesses` are taken."""
 
     origin: str = "chargepki.local/audit"
     interval: timedelta = timedelta(milliseconds=50)
@@ -82,6 +87,7 @@ class TransparencyLog:
         self._waiting: list[asyncio.Future[None]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._flushed = self._mldsa_signed = float("-inf")  # the event loop's clock
+        self._pause = settings.interval.total_seconds()  # from the beginning of one flush to that of the next
 
     # ------------------------------------------------------------------------------------------------------------------ start
 
@@ -176,7 +182,7 @@ class TransparencyLog:
     async def _serve_waiting(self) -> None:
         clock = asyncio.get_running_loop().time
         while self._waiting:
-            wait = self._flushed + self._settings.interval.total_seconds() - clock()
+            wait = self._flushed + self._pause - clock()
             if wait > 0:
                 await asyncio.sleep(wait)
             waiting, self._waiting = self._waiting, []
@@ -217,6 +223,8 @@ class TransparencyLog:
                 self._problem = str(error)
                 raise
             self._problem = ""
+            took = asyncio.get_running_loop().time() - self._flushed
+            self._pause = max(self._settings.interval.total_seconds(), min(PAUSE_FACTOR * took, PAUSE_SECONDS_MAX))
 
     async def _publish_growth(self, *, is_due: bool) -> None:
         count = await self._ports.store.count_leaves()

@@ -211,8 +211,11 @@ class OpenId:
                 raise Refused.because("sign_in.issuer", "no OpenID provider of this issuer is configured", path="issuer", hint=hint)
             self._check_linkable(person)
             identity = ExternalIdentity(issuer, subject, id, self._ports.clock.now())
+            account = await self._ports.store.get_account(id)
+            used = replace(account, invitation_sha256=b"", invitation_expires_at=None)  # this is their way in now, and the only one
+            spent = () if used == account else (UpdateAccount(used),)
             try:
-                await self._ports.store.commit(AddExternalIdentity(identity), *activate(person), opened.done())
+                await self._ports.store.commit(AddExternalIdentity(identity), *spent, *activate(person), opened.done())
             except Conflict:
                 raise _taken() from None
             return identity

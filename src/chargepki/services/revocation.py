@@ -36,8 +36,6 @@ NOTE_CHARACTERS_MAX: Final = 500
 EMERGENCY_HOLD: Final = timedelta(hours=24)  # what one person did alone stands a day, unless two others confirm it
 DUE_MAX: Final = 100  # emergency holds that one look releases; the next look goes on
 IMPACT_COUNT_MAX: Final = 10_000  # past this a person needs no exact figure
-
-
 _PLATFORM: Final = Caller(SYSTEM, door="system")
 
 

@@ -77,7 +77,7 @@ class SignIn:
         person = None if account is None else await self._ports.store.get_person(account.person)
         act = _act(caller, person, "invitation taken up", method=LOCAL)
         async with self._audit.act(act, stranger=network_of(caller.remote)) as opened:
-            if account is None or person is None or person.state is PersonState.OFFBOARDED:
+            if account is None or person is None or not may_take_up(person, account):
                 raise self.wrong_invitation(caller)
             chosen, now = await self._hash_chosen(password, person), self._ports.clock.now()
             used = replace(account, invitation_sha256=b"", invitation_expires_at=None)
@@ -310,6 +310,11 @@ class SignIn:
         return NotAuthenticated(
             Finding("sign_in.wrong", "the user name, the password or the code is wrong, or the account is locked", hint=hint)
         )
+
+
+def may_take_up(person: Person, account: Account) -> bool:
+    """Somebody new; or somebody who works here, behind their own second factor: else the invitation would bring another one along."""
+    return person.state is PersonState.INVITED or (person.state is PersonState.ACTIVE and bool(account.totp_sealed))
 
 
 def activate(person: Person) -> tuple[Change, ...]:

@@ -72,15 +72,20 @@ class ServerProcess:
             raise Broken("the server did not stop in time", hint=_tail(self.data)) from None
 
 
-async def start_server(data: Path, *options: str, environment: dict[str, str] | None = None) -> ServerProcess:
-    """Starts `chargepki up --data DATA` on free ports and returns when it answers. `Broken` with the log's end when it does not."""
+async def start_server(
+    data: Path, *options: str, environment: dict[str, str] | None = None, module: str = "chargepki"
+) -> ServerProcess:
+    """Starts `chargepki up --data DATA` on free ports and returns when it answers. `Broken` with the log's end when it does not.
+
+    `module` is what runs as `chargepki`, for one that first changes something in it.
+    """
     await asyncio.to_thread(_clear, data)
     ports = [f"--{name}-port=0" for name in ("api", "ocpp", "status", "metrics")]
     with await asyncio.to_thread((data / "server.log").open, "ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "chargepki",
+            module,
             "up",
             "--data",
             str(data),
@@ -100,9 +105,9 @@ async def start_server(data: Path, *options: str, environment: dict[str, str] | 
 
 
 @asynccontextmanager
-async def running_server(data: Path, *options: str) -> AsyncIterator[ServerProcess]:
+async def running_server(data: Path, *options: str, module: str = "chargepki") -> AsyncIterator[ServerProcess]:
     """A server for the length of a block."""
-    server = await start_server(data, *options)
+    server = await start_server(data, *options, module=module)
     try:
         yield server
     finally:

@@ -15,7 +15,7 @@ from chargepki.core.algorithms import DEFAULT_SIGNATURE, KeySpec, SignatureAlgor
 from chargepki.core.records import KeyRef
 from chargepki.errors import NotFound, Refused
 from chargepki.ports import KeyHandle, KeyVault, SigningOrder
-from tests.adapters.keys.orders import LABEL, certificate_order
+from tests.adapters.keys.orders import LABEL, certificate_order, request_order
 
 UNKNOWN = KeyRef("key_01JZZZZZZZZZZZZZZZZZZZZZZZ")
 
@@ -55,6 +55,11 @@ class VaultContract:
         handle = await vault.generate(KeySpec.RSA2048, label=LABEL)
         with pytest.raises(Refused, match=r"vault\.algorithm\.unsuitable"):
             await vault.sign(order(handle, b"data", SignatureAlgorithm.ECDSA_SHA256))
+
+    async def test_a_key_signs_the_request_for_its_own_certificate(self, vault: KeyVault) -> None:
+        handle = await vault.generate(KeySpec.P384, label=LABEL)
+        request = request_order(handle)
+        assert is_signature_valid(parse_spki(handle.spki), request.algorithm, await vault.sign(request), request.data)
 
     async def test_many_tasks_sign_at_once(self, vault: KeyVault) -> None:
         kinds = [spec for spec in (KeySpec.P256, KeySpec.P384, KeySpec.RSA2048, KeySpec.MLDSA44) if spec in self.specs]

@@ -12,6 +12,7 @@ from chargepki.core.issue import Issuer, Plan, compile_template, key_identifier,
 from chargepki.core.names import AltNames, Name
 from chargepki.core.profiles.registry import Profiles
 from chargepki.core.records import AuthorityId, ProfileId
+from chargepki.core.request import assemble_request_info
 from chargepki.core.revocation import RevocationReason, Revoked
 from chargepki.ports import KeyHandle, SigningOrder, SigningPlan, SigningPurpose
 
@@ -93,6 +94,14 @@ def checkpoint_order(handle: KeyHandle, size: int, *, root: bytes = b"\x11" * 32
 
     text = f"{origin}\n{size}\n{b64encode(root).decode()}\n".encode()
     return SigningOrder(handle.ref, DEFAULT_SIGNATURE[handle.spec], text, SigningPurpose.LOG, f"log:{size}")
+
+
+def request_order(
+    handle: KeyHandle, *, spki: bytes = b"", authority: str = AUTHORITY, name: Name = NAME, algorithm: SignatureAlgorithm | None = None
+) -> SigningOrder:
+    """The request of an authority of ours that somebody else will certify."""
+    info = assemble_request_info(name, spki or handle.spki)
+    return SigningOrder(handle.ref, algorithm or DEFAULT_SIGNATURE[handle.spec], info, SigningPurpose.REQUEST, f"csr:{authority}")
 
 
 def fresh_spki(spec: KeySpec = KeySpec.P256) -> bytes:

@@ -7,7 +7,8 @@ from pathlib import Path
 from chargepki.adapters.clock import SystemClock
 from chargepki.adapters.keys.signer.client import SignerVault
 from chargepki.adapters.keys.signer.policy import SignerFile
-from chargepki.adapters.keys.signer.server import Signer, SignerServer
+from chargepki.adapters.keys.signer.server import SignerServer
+from chargepki.adapters.keys.signer.signer import Signer
 from chargepki.core.profiles.registry import Profiles
 from chargepki.ports import Clock, KeyVault
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
@@ -20,6 +21,9 @@ from tests.unit.services.ceremony_room import BACKUP, ROOT, SUB, CeremonyRoom, P
 
 ROOT_ID, SUB_ID = AuthorityId("root-2026"), AuthorityId("sub-2026")
 
+# Without the second opinion a ceremony has a deviation more than these tests count.
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: make test-deps")
+
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[CeremonyRoom]:
@@ -27,6 +31,7 @@ async def room(tmp_path: Path) -> AsyncIterator[CeremonyRoom]:
         yield opened
 
 
+@needs_openssl
 @pytest.mark.clause("CA/B BR 6.1.1.1")
 async def test_a_root_and_a_sub_ca_are_made_by_those_whom_the_policy_asks_for(room: CeremonyRoom) -> None:
     ending, console = await room.hold(ROOT)
@@ -135,6 +140,7 @@ async def test_a_crash_at_any_write_of_the_transcript_costs_nothing(tmp_path: Pa
         assert len([key for key in await room.vault.vault.list() if key.label == "authority root-2026"]) == 1
 
 
+@needs_openssl
 async def test_a_deviation_is_a_step_that_two_sign(room: CeremonyRoom) -> None:
     ending, _ = await room.hold(ROOT, PlannedConsole(deviations=["The projector failed; we read from paper."]))
     assert ending is Ending.DONE

@@ -6,10 +6,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Column, Connection, Dialect, bindparam
+from sqlalchemy import BindParameter, Column, Dialect, bindparam
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
+from chargepki.adapters.store.driver import Cursor
 from chargepki.adapters.store.rows.values import Value, Values
 
 # How many rows one statement carries. Each statement gives the interpreter lock away and must win it back from a busy event
@@ -50,17 +51,19 @@ def compile_rows(build: Callable[[int], ClauseElement], count: int, dialect: Dia
     return Compiled(compiled.string, names)
 
 
-def run_grouped(connection: Connection, compiled_for: Callable[[int], Compiled], rows: Sequence[Values]) -> int:
+def run_grouped(cursor: Cursor, compiled_for: Callable[[int], Compiled], rows: Sequence[Values]) -> int:
     """Runs one statement per group of rows; the number of rows that were written."""
     written = start = 0
     for size in GROUPS:
         while len(rows) - start >= size:
             statement = compiled_for(size)
-            written += connection.exec_driver_sql(statement.text, statement.flat(rows[start : start + size])).rowcount
+            cursor.execute(statement.text, statement.flat(rows[start : start + size]))
+            written += cursor.rowcount
             start += size
     return written
 
 
-def run_each(connection: Connection, statement: Compiled, rows: Sequence[Values]) -> int:
+def run_each(cursor: Cursor, statement: Compiled, rows: Sequence[Values]) -> int:
     """Runs the statement once per row, in one call; the number of rows that were written."""
-    return connection.exec_driver_sql(statement.text, [statement.one(row) for row in rows]).rowcount
+    cursor.executemany(statement.text, [statement.one(row) for row in rows])
+    return cursor.rowcount

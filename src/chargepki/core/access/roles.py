@@ -58,7 +58,14 @@ ROLES: Final[Mapping[Role, RoleDefinition]] = MappingProxyType(
                 _SEE_WORK,
                 _OWN_TOKENS,
                 _ORDER,
-                {P.CA_CRL_ISSUE, P.CA_KEY_READ, P.SYSTEM_BACKUP_CREATE, P.SYSTEM_BACKUP_RESTORE, P.SYSTEM_JOB_CONTROL},
+                {
+                    P.APPROVAL_STANDING_READ,
+                    P.CA_CRL_ISSUE,
+                    P.CA_KEY_READ,
+                    P.SYSTEM_BACKUP_CREATE,
+                    P.SYSTEM_BACKUP_RESTORE,
+                    P.SYSTEM_JOB_CONTROL,
+                },
             ),
             _define(
                 Role.SECURITY_OFFICER,

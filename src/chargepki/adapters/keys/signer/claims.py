@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from chargepki.core import der
 from chargepki.core.algorithms import ALGORITHM_IDENTIFIER, SignatureAlgorithm
+from chargepki.core.csr import CSR_OCTETS_MAX
 from chargepki.core.lint.view import TBS_OCTETS_MAX
 from chargepki.core.tlog.checkpoint import parse_checkpoint as read_checkpoint
 from chargepki.errors import Refused
@@ -25,6 +26,8 @@ TEST_OCTETS_MAX: Final = 64
 
 _VERSION_3: Final = der.explicit(0, der.integer(2))
 _VERSION_2: Final = der.integer(1)
+_REQUEST_VERSION_1: Final = der.integer(0)
+_NO_ATTRIBUTES: Final = der.explicit(0, b"")
 _NO_SIGNATURE: Final = der.bit_string(b"")
 _TEST: Final = b"chargepki keys doctor "
 _COSIGNATURE: Final = re.compile(rb"cosignature/v1\ntime ([0-9]{1,12})\n")  # C2SP tlog-cosignature, Ed25519
@@ -81,11 +84,19 @@ class CheckpointClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestClaim:
+    """`subject` and `spki` are DER."""
+
+    subject: bytes
+    spki: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TestClaim:
     """Octets that mean nothing."""
 
 
-Claim = TestClaim | CertificateClaim | CrlClaim | OcspClaim | CheckpointClaim
+Claim = TestClaim | CertificateClaim | CrlClaim | OcspClaim | CheckpointClaim | RequestClaim
 
 
 def parse_certificate(tbs: bytes, algorithm: SignatureAlgorithm) -> CertificateClaim:
@@ -146,6 +157,23 @@ def parse_checkpoint(data: bytes) -> CheckpointClaim:
     except Refused as refusal:
         raise _no("checkpoint", refusal.findings[0].message) from refusal
     return CheckpointClaim(checkpoint.origin, checkpoint.size, checkpoint.root)
+
+
+def parse_request_info(info: bytes, algorithm: SignatureAlgorithm) -> RequestClaim:
+    """A CertificationRequestInfo (RFC 2986 4.1) that asks for a name and a key, and for nothing else."""
+    if len(info) > CSR_OCTETS_MAX:
+        raise _no("CertificationRequestInfo", f"it has {len(info)} octets, the limit is {CSR_OCTETS_MAX}")
+    fields = _fields(info, "CertificationRequestInfo", limit=4)
+    if len(fields) != 4 or fields[0].raw != _REQUEST_VERSION_1:
+        raise _no("CertificationRequestInfo", "no version 1 with its four fields")
+    if fields[3].raw != _NO_ATTRIBUTES:
+        raise _no("CertificationRequestInfo", "it has attributes, and requests of authorities here have none")
+    try:
+        if not list(x509.load_der_x509_csr(_with_no_signature(info, algorithm)).subject):
+            raise _no("CertificationRequestInfo", "it names nobody")
+    except _UNREADABLE as error:
+        raise _no("CertificationRequestInfo", str(error)[:200]) from error
+    return RequestClaim(fields[1].raw, fields[2].raw)
 
 
 def parse_test(data: bytes) -> TestClaim:

@@ -17,6 +17,7 @@ from chargepki.adapters.keys.signer.claims import (
     parse_certificate,
     parse_checkpoint,
     parse_crl,
+    parse_request_info,
     parse_response_data,
     parse_test,
 )
@@ -73,7 +74,9 @@ class Judge:
                 allowed = self._check_crl(order, handle, registration)
             case SigningPurpose.OCSP:
                 allowed = self._check_answer(order, handle, policy)
-            case _:
+            case SigningPurpose.REQUEST:
+                allowed = self._check_request(order, handle, registration)
+            case SigningPurpose.LOG:
                 allowed = self._check_checkpoint(order, handle)
         allowed = Allowed(allowed.claim, allowed.says, (*allowed.rates, *_rates(policy, order.purpose)))
         self._check_rates(handle.ref, allowed)
@@ -176,6 +179,19 @@ class Judge:
             found.append(_fault("ocsp.lifetime", f"an answer lives at most {ANSWER_LIFETIME_MAX.days} days", "order.data.responses"))
         refuse_errors(found)
         return Allowed(claim, {"issuer": policy.subject}, ())
+
+    def _check_request(self, order: SigningOrder, handle: KeyHandle, registration: Registration) -> Allowed:
+        """A request proves the possession of its key: whoever certifies another one on its strength was deceived (RFC 2986 3)."""
+        claim, subject = parse_request_info(order.data, order.algorithm), registration.policy.subject
+        found = [*_find_reference_faults(order, f"csr:{subject}")]
+        if not hmac.compare_digest(claim.spki, handle.spki):
+            found.append(
+                _fault("request.key", "the request is for another key than the one that would sign it", "order.data.subjectPKInfo")
+            )
+        if registration.issuer and registration.issuer != claim.subject:
+            found.append(_fault("issuer.renamed", "the key signs under another name", "order.data.subject"))
+        refuse_errors(found)
+        return Allowed(claim, {"authority": subject, "spki_sha256": hashlib.sha256(claim.spki).hexdigest()}, ())
 
     def _check_checkpoint(self, order: SigningOrder, handle: KeyHandle) -> Allowed:
         if handle.label.startswith(DOCTOR):

@@ -88,9 +88,15 @@ _CHECKPOINTS: Final = Rate(per_minute=6_000, per_hour=100_000)
 REGISTRATIONS: Final = (
     _Kind(
         "authority ",
-        frozenset({SigningPurpose.CERTIFICATE, SigningPurpose.CRL, SigningPurpose.OCSP}),
+        frozenset({SigningPurpose.CERTIFICATE, SigningPurpose.CRL, SigningPurpose.OCSP, SigningPurpose.REQUEST}),
         True,
-        {SigningPurpose.CERTIFICATE: _CERTIFICATES, CA_FUSE: _AUTHORITIES, SigningPurpose.CRL: _CRLS, SigningPurpose.OCSP: _ANSWERS},
+        {
+            SigningPurpose.CERTIFICATE: _CERTIFICATES,
+            CA_FUSE: _AUTHORITIES,
+            SigningPurpose.CRL: _CRLS,
+            SigningPurpose.OCSP: _ANSWERS,
+            SigningPurpose.REQUEST: _AUTHORITIES,
+        },
     ),
     _Kind("OCSP responder of ", frozenset({SigningPurpose.OCSP}), False, {SigningPurpose.OCSP: _ANSWERS}),
     _Kind("responder ", frozenset({SigningPurpose.OCSP}), False, {SigningPurpose.OCSP: _ANSWERS}),

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, Text, delete, literal_column, update
+from sqlalchemy import Text, delete, literal_column, update
 from sqlalchemy.sql.elements import ClauseElement
 
 from chargepki.adapters.store import schema
 from chargepki.adapters.store.conflicts import trail as conflicts
+from chargepki.adapters.store.driver import Cursor
 from chargepki.adapters.store.rows.values import Values
 from chargepki.adapters.store.statements import slot
 from chargepki.adapters.store.writes.write import Insert, Write, insert_into, unforeseen, update_where, values_of
@@ -15,9 +16,10 @@ from chargepki.adapters.store.writes.write import Insert, Write, insert_into, un
 _TAKE: Final = "UPDATE log_head SET size = size + {} WHERE log = 'audit' RETURNING size"
 
 
-def number_leaves(connection: Connection, entries: Sequence[Values]) -> list[Values]:
+def number_leaves(cursor: Cursor, entries: Sequence[Values]) -> list[Values]:
     """The entries with their places in the log. From here to the end of the transaction nobody else appends."""
-    size: int = connection.exec_driver_sql(_TAKE.format(len(entries))).scalar_one()
+    cursor.execute(_TAKE.format(len(entries)))
+    (size,) = cursor.fetchone()
     return [{**entry, "seq": index} for index, entry in enumerate(entries, start=size - len(entries))]
 
 

@@ -7,6 +7,7 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from chargepki.adapters.store.backend import Backend
+from chargepki.adapters.store.driver import driver_cursor
 from chargepki.adapters.store.rows.values import Values
 from chargepki.adapters.store.statements import Compiled, compile_rows, run_each, run_grouped
 from chargepki.adapters.store.writes.trail import APPEND_AUDIT, number_leaves
@@ -23,15 +24,16 @@ class WriteSet:
 
     def run(self, connection: Connection, write: Write, values: Sequence[Values]) -> bool:
         """Writes one row per set of values; False when a counted write touched fewer."""
-        if write is APPEND_AUDIT:
-            values = number_leaves(connection, values)
-        elif write.locks:
+        if write.locks:
             values = sorted(values, key=itemgetter(write.locks))
-        written = (
-            run_grouped(connection, partial(self._get, write), values)
-            if write.is_grouped
-            else run_each(connection, self._get(write, 1), values)
-        )
+        with driver_cursor(connection) as cursor:
+            if write is APPEND_AUDIT:
+                values = number_leaves(cursor, values)
+            written = (
+                run_grouped(cursor, partial(self._get, write), values)
+                if write.is_grouped
+                else run_each(cursor, self._get(write, 1), values)
+            )
         return not write.is_counted or written == len(values)
 
     def _get(self, write: Write, count: int) -> Compiled:
