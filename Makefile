@@ -61,7 +61,7 @@ format: setup-dev  ## put the code into shape and refresh the generated pages
 test-deps:       ## install what the interop tests want from the package registries
 	@tools/test-deps
 
-bench: setup     ## print certificates and OCSP answers per CPU-second beside openssl speed
+bench: setup     ## print what the platform does per CPU-second, what its log costs, and every key vault, beside openssl speed
 	@$(BIN)/python benchmarks/run.py
 	@$(BIN)/python benchmarks/vaults.py
 

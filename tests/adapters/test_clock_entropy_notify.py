@@ -36,6 +36,14 @@ def test_an_id_is_a_ulid_of_its_time() -> None:
     assert len(entropy.octets(20)) == 20
 
 
+def test_what_is_drawn_ahead_is_handed_out_once() -> None:
+    entropy = SystemEntropy()
+    drawn = [entropy.nonce(20) for _ in range(1000)]  # several draws from the system
+    assert len(set(drawn)) == 1000
+    assert {len(octets) for octets in drawn} == {20}
+    assert len(entropy.nonce(10_000)) == 10_000
+
+
 @pytest.mark.parametrize("milliseconds", [[5] * 1000, [5, 4, 3, 2, 1] * 200, list(range(1000))])
 def test_ids_increase_within_a_millisecond_and_when_the_clock_goes_back(milliseconds: list[int]) -> None:
     entropy = SystemEntropy(iter(milliseconds).__next__)

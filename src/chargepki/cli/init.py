@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,7 +13,7 @@ from chargepki.cli.desk import Desk, command
 from chargepki.cli.init_answers import Answers, ask_answers, parse_answers
 from chargepki.cli.init_papers import config_text, root_script, sub_script
 from chargepki.cli.sign_in import account
-from chargepki.errors import Conflict, Refused, refuse_errors
+from chargepki.errors import Conflict, NeedsStepUp, Refused, refuse_errors
 
 if TYPE_CHECKING:
     from chargepki.cli.platform_room import PlatformRoom
@@ -76,18 +77,29 @@ async def redeem(desk: Desk) -> None:
         services, stranger = platform.services, Caller(signing_in(None), door="cli")
         invitation = await asyncio.to_thread(ask_secret, "Invitation: ")
         password = await asyncio.to_thread(ask_new_password)
-        new = await services.sign_in.redeem_invitation(stranger, invitation=invitation, password=password, agent="chargepki account redeem")
+        redeem = partial(
+            services.sign_in.redeem_invitation, stranger, invitation=invitation, password=password, agent="chargepki account redeem"
+        )
+        has_factor = False
+        try:
+            new = await redeem()
+        except NeedsStepUp:  # somebody who works here already, and forgot a password
+            has_factor, new = True, await redeem(code=await asyncio.to_thread(ask_code))
         desk.undone = "The password is set; ask for another invitation to set the rest."
 
         async def myself() -> Caller:
             return Caller(await services.sessions.authenticate(new.secret), door="cli")
 
-        offer = await services.sign_in.offer_totp(await myself(), secret=new.secret)
-        show_qr(offer.uri)
-        desk.out.talk(f"Scan this with an authenticator app, or type the secret: {offer.secret}")
-        sys.stderr.flush()
-        code = await asyncio.to_thread(ask_code, "First code of the app: ")
-        await services.sign_in.enrol_totp(await myself(), secret=new.secret, password=password, handle=offer.handle, code=code)
+        async def enrol() -> None:
+            offer = await services.sign_in.offer_totp(await myself(), secret=new.secret)
+            show_qr(offer.uri)
+            desk.out.talk(f"Scan this with an authenticator app, or type the secret: {offer.secret}")
+            sys.stderr.flush()
+            code = await asyncio.to_thread(ask_code, "First code of the app: ")
+            await services.sign_in.enrol_totp(await myself(), secret=new.secret, password=password, handle=offer.handle, code=code)
+
+        if not has_factor:
+            await enrol()
         offered = await services.grants.list_grants(await myself(), holder=ME, state="offered")
         accepted = [await services.grants.accept_grant(await myself(), held.record.id) for held in offered.items]
         await services.sessions.end(await myself(), new.session.id)

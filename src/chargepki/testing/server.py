@@ -72,9 +72,7 @@ class ServerProcess:
             raise Broken("the server did not stop in time", hint=_tail(self.data)) from None
 
 
-async def start_server(
-    data: Path, *options: str, environment: dict[str, str] | None = None, module: str = "chargepki"
-) -> ServerProcess:
+async def start_server(data: Path, *options: str, environment: dict[str, str] | None = None, module: str = "chargepki") -> ServerProcess:
     """Starts `chargepki up --data DATA` on free ports and returns when it answers. `Broken` with the log's end when it does not.
 
     `module` is what runs as `chargepki`, for one that first changes something in it.

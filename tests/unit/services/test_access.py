@@ -96,6 +96,26 @@ async def test_a_persons_token_is_as_good_as_their_grants_are_today(bench: Workb
     assert (await access.authenticate(secret)).grants == ()
 
 
+async def test_a_machine_that_is_read_while_it_is_suspended_is_not_remembered_as_active(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actors, store = bench.services.actors, bench.ports.store
+    id = MachineId((await bench.machine("line", Role.REQUESTER)).actor.id.removeprefix("machine:"))
+    actors.forget(f"machine:{id}")
+    get_machine = store.get_machine
+
+    async def overtaken(asked: MachineId) -> Machine:
+        machine = await get_machine(asked)
+        monkeypatch.undo()
+        await bench.services.machines.set_state(ADMIN, asked, MachineState.SUSPENDED)
+        return machine
+
+    monkeypatch.setattr(store, "get_machine", overtaken)
+    await actors.of_machine(id)  # asked before the suspension, answered after it
+    with pytest.raises(NotAuthenticated):
+        await actors.of_machine(id)
+
+
 async def test_in_production_a_token_proves_no_second_factor(tmp_path: Path) -> None:
     async with open_workbench(tmp_path, policy=PRODUCTION) as bench:
         officer = await bench.person("olga", Role.REVOCATION_OFFICER)

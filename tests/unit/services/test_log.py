@@ -144,6 +144,25 @@ async def test_callers_share_flushes(tmp_path: Path) -> None:
     await bench.close()
 
 
+async def test_a_slow_disk_lets_more_entries_share_a_checkpoint_but_nobody_waits_for_long(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    log = await bench.start()
+    publish = bench.tiles.publish
+
+    async def slow(files: Sequence[TileFile], checkpoint: bytes) -> None:
+        await asyncio.sleep(0.03)
+        await publish(files, checkpoint)
+
+    bench.tiles.publish = slow  # type: ignore[method-assign]
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for entry in entries_of(4):  # the first is published at once and shows how slow it is
+        bench.store.entries.append(entry)
+        await log.settle()
+    assert 3 * log_module.PAUSE_FACTOR * 0.03 <= clock() - began < 4 * (log_module.PAUSE_SECONDS_MAX + 1)
+    await bench.close()
+
+
 async def test_a_caller_is_covered_even_when_it_came_while_a_flush_was_under_way(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     log = await bench.start()
