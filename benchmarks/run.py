@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from log_cost import SHARE_MAX, LogCost, bench_log_cost
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,6 @@ from chargepki.testing.bench.crl import bench_crl
 from chargepki.testing.bench.decide import KINDS, bench_decide
 from chargepki.testing.bench.issue import bench_issue
 from chargepki.testing.bench.log import bench_log, bench_tree
-from chargepki.testing.bench.log_cost import SHARE_MAX, LogCost, bench_log_cost
 from chargepki.testing.bench.measurement import Measurement
 from chargepki.testing.bench.ocsp import Question, ocsp_stage
 from chargepki.testing.bench.stage import SQLITE

@@ -10,7 +10,7 @@ from chargepki.core.access.decide import held_permissions
 from chargepki.core.access.model import Role
 from chargepki.core.access.permissions import Permission
 from chargepki.core.access.policy import PRODUCTION
-from chargepki.core.records import GrantState, ProfileId
+from chargepki.core.records import GrantState, Machine, MachineId, MachineState, ProfileId
 from chargepki.errors import NeedsStepUp, NotAuthenticated, NotAuthorised, Refused
 from chargepki.ports import UpdateGrant
 from chargepki.services.access import TokenOrder

@@ -47,9 +47,10 @@ class LogCost:
 
 
 async def bench_log_cost(rounds: int = ROUNDS, count: int = COUNT) -> LogCost:
-    """Takes about a minute. The server is this module: `chargepki up` with a switch."""
+    """Takes about a minute, from the root of the repository. The server is this module: `chargepki up` with a switch, which no
+    installed module has."""
     found: dict[bool, list[float]] = {True: [], False: []}
-    async with fresh_directory(SQLITE) as directory, running_server(directory, module=__name__) as server:
+    async with fresh_directory(SQLITE) as directory, running_server(directory, module="benchmarks.log_cost") as server:
         await _issue(server, "warm-up", _WARM_UP)
         for number in range(rounds):
             for is_on in (True, False) if number % 2 else (False, True):
