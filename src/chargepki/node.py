@@ -34,7 +34,7 @@ from chargepki.core.pem import encode_pem
 from chargepki.core.profiles.authority import ROOT_MANUFACTURER, ROOT_OPERATOR
 from chargepki.core.profiles.backend import TLS_SERVER
 from chargepki.core.profiles.ocpp import CSMS_SERVER
-from chargepki.core.records import ProfileId
+from chargepki.core.records import PLATFORM_PARTY, ProfileId
 from chargepki.core.tlog.policy import Policy as LogPolicy
 from chargepki.core.tlog.policy import format_policy
 from chargepki.errors import Broken, ChargePkiError
@@ -177,7 +177,7 @@ class _Start:
             return False
         await services.authorities.bootstrap(pki.organization)
         await services.parties.ensure_development(Caller(SYSTEM, door="system"), pki.organization)
-        if not (await self._ports.store.list_api_tokens(limit=1)).items:
+        if not (await self._ports.store.list_machines(parties=frozenset({PLATFORM_PARTY}), limit=1)).items:
             await services.access.bootstrap_developer(self._keep_admin_token)
         return is_new
 

@@ -37,6 +37,16 @@ class Leaf:
     judgement: JsonValue
 
 
+def is_of_version_1(octets: bytes) -> bool:
+    """Whether this is an entry of before the log: a row that an upgrade took in, without the inputs of its decision."""
+    try:
+        body = json.loads(octets)
+        is_shaped = isinstance(body, dict) and body.get("v") == 1 and {"id", "role", "decision", "outcome"} <= body.keys()
+        return is_shaped and canonical_json.encode(body) == octets
+    except (ValueError, RecursionError):
+        return False
+
+
 def parse_leaf(octets: bytes) -> Leaf:
     """`Refused` unless it is an audit entry of version 2, in its canonical spelling."""
     try:

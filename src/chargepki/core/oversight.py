@@ -15,7 +15,7 @@ from chargepki.core.access.policy import POLICIES
 from chargepki.core.access.quorum import find_rule
 from chargepki.core.access.replay import Recorded, decode_judgement, find_deviation
 from chargepki.core.identifiers.name_spaces import is_covered
-from chargepki.core.leaves import SPEC, Leaf, parse_leaf
+from chargepki.core.leaves import SPEC, Leaf, is_of_version_1, parse_leaf
 from chargepki.core.records import Outcome
 from chargepki.errors import Finding, Refused, Severity
 
@@ -65,7 +65,9 @@ class Oversight:
     used: dict[str, None] = field(default_factory=dict)  # digests that an authority was made by
 
     def read(self, index: int, octets: bytes) -> list[Finding]:
-        """What is wrong with the next entry."""
+        """What is wrong with the next entry. What an upgrade took in from before the log stands at its beginning, and is not judged."""
+        if self.latest is None and is_of_version_1(octets):
+            return []
         try:
             leaf = parse_leaf(octets)
             recorded = None if leaf.judgement is None else decode_judgement(leaf.action, leaf.judgement)
