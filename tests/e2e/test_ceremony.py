@@ -184,7 +184,7 @@ def test_an_invitation_is_taken_up_at_the_terminal_without_a_server(tmp_path: Pa
         assert process.stderr is not None
         process.stdin.write((data / "invitations" / "kai").read_text() + PASSWORD.format("kai") + "\n")
         process.stdin.flush()
-        secret = next(m[1] for line in process.stderr if (m := re.search(r"secret: ([A-Z2-7]+)", line)))
+        secret = next(m[1] for line in process.stderr if (m := re.fullmatch(r"([A-Z2-7]{32})\s*", line)))
         key = base64.b32decode(secret)
         process.stdin.write(totp.code_at(key, int(time.time()) // totp.STEP_SECONDS) + "\n")
         process.stdin.close()

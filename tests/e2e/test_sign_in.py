@@ -44,7 +44,7 @@ class Terminal:
         assert process.stderr is not None
         assert process.stdin is not None
         async with asyncio.timeout(120):  # a start of the command takes seconds on a busy machine
-            while not (found := re.search(r"type the secret: ([A-Z2-7]{32})", (await process.stderr.readline()).decode())):
+            while not (found := re.fullmatch(r"([A-Z2-7]{32})\s*", (await process.stderr.readline()).decode())):
                 assert process.returncode is None
         key = base64.b32decode(found[1])
         out, err = await process.communicate(f"{PASSWORD}\n{code(key)}\n".encode())

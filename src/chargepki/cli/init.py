@@ -93,7 +93,8 @@ async def redeem(desk: Desk) -> None:
         async def enrol() -> None:
             offer = await services.sign_in.offer_totp(await myself(), secret=new.secret)
             show_qr(offer.uri)
-            desk.out.talk(f"Scan this with an authenticator app, or type the secret: {offer.secret}")
+            desk.out.talk("Scan this with an authenticator app, or type the secret:")
+            desk.out.talk(offer.secret)  # on a line of its own: half a secret is none
             sys.stderr.flush()
             code = await asyncio.to_thread(ask_code, "First code of the app: ")
             await services.sign_in.enrol_totp(await myself(), secret=new.secret, password=password, handle=offer.handle, code=code)

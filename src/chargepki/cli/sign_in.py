@@ -151,7 +151,8 @@ async def enrol_totp(desk: Desk) -> None:
     async with desk.client() as client:
         offer = await client.account.offer_totp()
         show_qr(offer.uri)
-        desk.out.talk(f"Scan this with an authenticator app, or type the secret: {offer.secret}")
+        desk.out.talk("Scan this with an authenticator app, or type the secret:")
+        desk.out.talk(offer.secret)  # on a line of its own: half a secret is none
         await client.account.enrol_totp(ask_secret("Password: "), offer.handle, ask_code("First code of the app: "))
     _tell(desk, {"state": "set up"}, ("Set up", "your second factor; codes count from now on"))
 

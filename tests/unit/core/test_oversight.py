@@ -107,7 +107,8 @@ def test_an_honest_story_has_no_findings() -> None:
 
 
 def test_what_an_upgrade_took_in_is_not_judged_and_may_stand_at_the_beginning_only() -> None:
-    old, trail = canonical_json.encode({"v": 1, "id": "aud_1", "role": "operator", "decision": {"via": "*:*:*"}, "outcome": "done"}), Trail()
+    old = canonical_json.encode({"v": 1, "id": "aud_1", "role": "operator", "decision": {"via": "*:*:*"}, "outcome": "done"})
+    trail = Trail()
     assert trail.oversight.read(0, old) == []
     trail.write(ANN, Permission.CA_AUTHORITY_CREATE, Outcome.PENDING)
     assert [finding.code for finding in trail.oversight.read(2, old)] == ["monitor.entry.malformed"]

@@ -98,7 +98,8 @@ async def test_two_last_votes_at_once_carry_it_out_once(board: Board) -> None:
     outcomes = await asyncio.gather(board.vote(1, proposal), board.vote(2, proposal), return_exceptions=True)
     assert len(await board.made()) == 1
     assert (await board.get(proposal.id)).state is ProposalState.EXECUTED
-    assert all(isinstance(outcome, Conflict | type(proposal)) for outcome in outcomes)
+    # The slower of the two may find the proposal closed, or the last seat taken: a refusal, never a breakdown.
+    assert all(isinstance(outcome, Refused | type(proposal)) for outcome in outcomes), outcomes
 
 
 async def test_all_three_at_once_carry_it_out_once(board: Board) -> None:
