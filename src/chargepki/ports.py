@@ -464,16 +464,8 @@ class AddProfileVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class AddSubjectKey:
-    """The key of a person's commitments in the log, sealed. The first one stays; a second one is dropped silently."""
-
-    subject: str
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class EraseSubject:
-    """Forgets a person's key and everything private that entries hold about them: the commitments in the log open no more."""
+    """Forgets everything private that entries hold about a person, salts included: the commitments in the log open no more."""
 
     subject: str
 
@@ -554,7 +546,6 @@ Change = (
     | AddKeyRecord
     | SetKeyState
     | AddProfileVersion
-    | AddSubjectKey
     | EraseSubject
     | AddCrl
     | AddSecurityEvent
@@ -742,7 +733,6 @@ class Store(Protocol):
         """Oldest first."""
         ...
 
-    async def lookup_subject_key(self, subject: str) -> bytes | None: ...
     async def lookup_idempotent(self, caller: str, key: str) -> IdempotentAnswer | None: ...
     async def ping(self) -> None:
         """Returns when the database answers."""

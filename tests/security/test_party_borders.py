@@ -38,7 +38,7 @@ OPERATIONS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-UNCHANGING: Final = {"audit_entry", "idempotency", "log_head", "subject_key"}  # an attempt is on record; nothing else
+UNCHANGING: Final = {"audit_entry", "idempotency", "log_head"}  # an attempt is on record; nothing else
 
 
 @dataclass(frozen=True)

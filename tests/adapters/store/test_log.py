@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from chargepki.adapters.store import SqlStore, open_store
 from chargepki.core.records import AuditEntry, PartyId
 from chargepki.errors import Conflict
-from chargepki.ports import AddEnrolmentToken, AddStation, AddSubjectKey, AppendAudit, ClaimKey, EraseSubject, UseEnrolmentToken
+from chargepki.ports import AddEnrolmentToken, AddStation, AppendAudit, ClaimKey, EraseSubject, UseEnrolmentToken
 from tests.adapters.store.facts import NOW, at_leaf, audit, digest, enrolment_token, station
 from tests.adapters.store.refusals import conflict
 
@@ -170,17 +170,13 @@ async def refused(store: SqlStore, statement: str) -> None:
     assert await trail(store) == [at_leaf(entry, 0)]
 
 
-async def test_erasing_a_person_forgets_their_key_and_what_is_private_and_leaves_the_leaves(store: SqlStore) -> None:
+async def test_erasing_a_person_forgets_what_is_private_and_leaves_the_leaves(store: SqlStore) -> None:
     entries = [replace(audit(n), private=b'{"name":"Ada"}', subject=f"per_{n % 2}") for n in range(6)]
     await store.commit(*map(AppendAudit, entries), AppendAudit(audit(6)))
-    await store.commit(AddSubjectKey("per_0", b"sealed"), AddSubjectKey("per_1", b"other"), AddSubjectKey("per_0", b"second"))
-    assert await store.lookup_subject_key("per_0") == b"sealed"
     before = await store.list_leaves(first=0, limit=9)
 
     await store.commit(EraseSubject("per_0"))
     await store.commit(EraseSubject("per_0"), EraseSubject(""), EraseSubject("per_unknown"))
-    assert await store.lookup_subject_key("per_0") is None
-    assert await store.lookup_subject_key("per_1") == b"other"
     private: Sequence[bytes] = [entry.private for entry in await trail(store)]
     assert private == [b"", entries[1].private, b"", entries[3].private, b"", entries[5].private, b""]
     assert await store.list_leaves(first=0, limit=9) == before
@@ -213,7 +209,7 @@ async def test_processes_that_are_killed_leave_no_gap_and_lose_nothing_they_conf
 async def test_what_was_erased_is_in_the_file_no_more(store_url: str, tmp_path: Path) -> None:
     store = open_store(store_url)
     entries = [replace(audit(n), private=b'{"name":"Ada Lovelace"}' * (1 + 400 * n), subject="per_1") for n in range(3)]
-    await store.commit(*map(AppendAudit, entries), AddSubjectKey("per_1", b"the sealed key of Ada"))
+    await store.commit(*map(AppendAudit, entries))
     await store.commit(EraseSubject("per_1"))
     await store.close()
     assert b"Ada" not in all_octets_in(tmp_path)

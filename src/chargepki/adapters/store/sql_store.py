@@ -324,9 +324,6 @@ class SqlStore:
     async def list_leaves(self, *, first: int, limit: int) -> tuple[bytes, ...]:
         return await self._read(trail.list_leaves, first, limit)
 
-    async def lookup_subject_key(self, subject: str) -> bytes | None:
-        return await self._read(trail.lookup_subject_key, subject)
-
     async def lookup_idempotent(self, caller: str, key: str) -> IdempotentAnswer | None:
         return await self._read(trail.lookup_idempotent, caller, key)
 

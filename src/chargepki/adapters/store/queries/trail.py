@@ -18,7 +18,6 @@ _u, _g = schema.audit_entry.c, schema.idempotency.c
 _ENTRY: Final = select(schema.audit_entry).where(_u.id == bindparam("id"))
 _SIZE: Final = select(schema.log_head.c.size)
 _LEAVES: Final = select(_u.body).where(_u.seq >= bindparam("first"), _u.seq < bindparam("end")).order_by(_u.seq)
-_SUBJECT_KEY: Final = select(schema.subject_key.c.sealed).where(schema.subject_key.c.subject == bindparam("subject"))
 _IDEMPOTENT: Final = select(schema.idempotency).where(_g.caller == bindparam("caller"), _g.key == bindparam("key"))
 _ORDINARY: Final = frozenset({Outcome.DONE.value, Outcome.INTENT.value})
 _LAST_CHARACTER: Final = "\U0010ffff"  # sorts behind every other: the end of a prefix range
@@ -68,11 +67,6 @@ def count_leaves(connection: Connection) -> int:
 
 def list_leaves(connection: Connection, first: int, limit: int) -> tuple[bytes, ...]:
     return tuple(bytes(row.body) for row in connection.execute(_LEAVES, {"first": first, "end": first + max(0, limit)}))
-
-
-def lookup_subject_key(connection: Connection, subject: str) -> bytes | None:
-    sealed = connection.execute(_SUBJECT_KEY, {"subject": storable(subject)}).scalar()
-    return None if sealed is None else bytes(sealed)
 
 
 def lookup_idempotent(connection: Connection, caller: str, key: str) -> IdempotentAnswer | None:

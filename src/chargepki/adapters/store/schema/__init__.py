@@ -22,7 +22,7 @@ from chargepki.adapters.store.schema.certificates import (
 from chargepki.adapters.store.schema.columns import metadata
 from chargepki.adapters.store.schema.inventory import enrolment_token, security_event, station
 from chargepki.adapters.store.schema.profiles import profile_version
-from chargepki.adapters.store.schema.trail import audit_entry, idempotency, log_head, subject_key
+from chargepki.adapters.store.schema.trail import audit_entry, idempotency, log_head
 
 __all__ = [
     "account",
@@ -53,6 +53,5 @@ __all__ = [
     "standing",
     "standing_use",
     "station",
-    "subject_key",
     "vote",
 ]

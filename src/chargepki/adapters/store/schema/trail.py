@@ -41,13 +41,6 @@ log_head = Table(
     Column("size", BigInteger, nullable=False),
 )
 
-subject_key = Table(
-    "subject_key",
-    metadata,
-    Column("subject", ID, primary_key=True),
-    Column("sealed", LargeBinary, nullable=False),
-)
-
 idempotency = Table(
     "idempotency",
     metadata,

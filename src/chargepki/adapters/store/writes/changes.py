@@ -115,11 +115,9 @@ def operations_of(change: ports.Change) -> tuple[Operation, ...]:  # noqa: C901 
             second = seconds(at)
             values = {"standing": storable(id), "hour": second // HOUR_SECONDS, "at": second, "per_hour_max": per_hour_max}
             return ((approvals.USE_STANDING, values),)
-        case ports.AddSubjectKey(subject, sealed):
-            return ((trail.ADD_SUBJECT_KEY, {"subject": storable(subject), "sealed": sealed}),)
         case ports.EraseSubject(subject):
             values = {"subject": storable(subject), "private": b""}
-            return (trail.DROP_SUBJECT_KEY, values), (trail.ERASE_PRIVATE, values)
+            return ((trail.ERASE_PRIVATE, values),)
         case ports.ClaimIdempotencyKey(answer):
             return ((trail.CLAIM_IDEMPOTENCY_KEY, trail_rows.idempotent_values(answer)),)
         case ports.KeepIdempotentAnswer(answer):

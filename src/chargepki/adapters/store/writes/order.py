@@ -61,8 +61,6 @@ ORDER: Final[tuple[Write, ...]] = (
     inventory.ADD_SECURITY_EVENT,
     trail.KEEP_IDEMPOTENT_ANSWER,
     trail.DROP_IDEMPOTENCY_KEY,
-    trail.ADD_SUBJECT_KEY,
-    trail.DROP_SUBJECT_KEY,
     trail.ERASE_PRIVATE,
     trail.APPEND_AUDIT,
 )

@@ -1,4 +1,4 @@
-"""The audit trail, which is the log's leaves, the keys of its subjects, and answers kept for their idempotency keys."""
+"""The audit trail, which is the log's leaves, and answers kept for their idempotency keys."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ from chargepki.adapters.store.conflicts import trail as conflicts
 from chargepki.adapters.store.driver import Cursor
 from chargepki.adapters.store.rows.values import Values
 from chargepki.adapters.store.statements import slot
-from chargepki.adapters.store.writes.write import Insert, Write, insert_into, unforeseen, update_where, values_of
+from chargepki.adapters.store.writes.write import Insert, Write, insert_into, unforeseen, update_where
 
 _TAKE: Final = "UPDATE log_head SET size = size + {} WHERE log = 'audit' RETURNING size"
 
@@ -21,11 +21,6 @@ def number_leaves(cursor: Cursor, entries: Sequence[Values]) -> list[Values]:
     cursor.execute(_TAKE.format(len(entries)))
     (size,) = cursor.fetchone()
     return [{**entry, "seq": index} for index, entry in enumerate(entries, start=size - len(entries))]
-
-
-def _add_subject_key(insert: Insert, _count: int) -> ClauseElement:
-    table = schema.subject_key
-    return values_of(insert, table, list(table.c), 1).on_conflict_do_nothing(index_elements=["subject"])  # type: ignore[no-any-return]
 
 
 def _erase_private(_: Insert, _count: int) -> ClauseElement:
@@ -40,8 +35,6 @@ def _drop(table_name: str, *keys: str) -> Write:
 
 
 APPEND_AUDIT: Final = insert_into(schema.audit_entry, conflicts.audit_entry_exists)
-ADD_SUBJECT_KEY: Final = Write(_add_subject_key, unforeseen, is_counted=False)
-DROP_SUBJECT_KEY: Final = _drop("subject_key", "subject")
 ERASE_PRIVATE: Final = Write(_erase_private, unforeseen, is_counted=False)
 CLAIM_IDEMPOTENCY_KEY: Final = insert_into(schema.idempotency, conflicts.idempotency_key_used, locks="key")
 KEEP_IDEMPOTENT_ANSWER: Final = update_where(

@@ -323,12 +323,6 @@ def _create_keys() -> None:
         sa.PrimaryKeyConstraint("seq", name="pk_key_record"),
         sa.UniqueConstraint("ref", name="uq_key_record_ref"),
     )
-    op.create_table(
-        "subject_key",
-        sa.Column("subject", _ID, nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("subject", name="pk_subject_key"),
-    )
 
 
 def _create_profiles() -> None:
