@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from chargepki.client.client import Client
 from chargepki.errors import Broken
 
 START_SECONDS_MAX: Final = 60.0  # the first start makes six authorities, two with RSA keys
+READY_SECONDS_MAX: Final = 5.0  # past this it is as it is: some servers are meant not to be ready
 STOP_SECONDS_MAX: Final = 20.0
 LOG_TAIL_OCTETS: Final = 4000
 ENDPOINTS_FILE: Final = "endpoints.json"
@@ -104,9 +107,12 @@ async def start_server(data: Path, *options: str, environment: dict[str, str] | 
 
 @asynccontextmanager
 async def running_server(data: Path, *options: str, module: str = "chargepki") -> AsyncIterator[ServerProcess]:
-    """A server for the length of a block."""
+    """A server for the length of a block, ready where it becomes so soon: its first CRLs are out."""
     server = await start_server(data, *options, module=module)
     try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                await _wait_until_ready(server.metrics)
         yield server
     finally:
         if server.process.returncode is None:
@@ -126,6 +132,12 @@ async def _wait_for_endpoints(data: Path, process: asyncio.subprocess.Process) -
         await asyncio.sleep(0.05)
     found: dict[str, str] = json.loads(path.read_text())
     return found
+
+
+async def _wait_until_ready(metrics: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        while (await http.get(f"{metrics}/readyz")).status_code != 200:  # noqa: ASYNC110  # another process: there is no event
+            await asyncio.sleep(0.05)
 
 
 def _tail(data: Path) -> str:
