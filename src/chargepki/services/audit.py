@@ -128,6 +128,7 @@ class OpenAct:
 
     def intent(self, **facts: JsonValue) -> AppendAudit:
         """The entry that stands in the log before anything is signed; `await ready()` after its commit."""
+        self._check_decided()
         intent = AuditId(self._ports.entropy.ulid("aud"))
         entry = self._entry(intent, Outcome.INTENT, Effect(facts), of=None)
         self._intent = intent
@@ -139,12 +140,16 @@ class OpenAct:
 
     def done(self, *, object: str = "", before_sha256: bytes = b"", after_sha256: bytes = b"") -> AppendAudit:
         """The entry of a success; commit it in the same transaction as what it speaks of."""
-        if self.judgement is None:
-            raise Broken(f"{self.act.action} was about to take effect without a decision", hint="this is a defect: report it")
+        self._check_decided()
         if object:
             self.act = replace(self.act, object=object)
         effect = Effect(self.effect.facts, before_sha256 or self.effect.before_sha256, after_sha256 or self.effect.after_sha256)
         return AppendAudit(self._entry(self.id, Outcome.DONE, effect, of=self._intent))
+
+    def _check_decided(self) -> None:
+        """A use case that forgot to ask the gate signs nothing and changes nothing."""
+        if self.judgement is None or not isinstance(self.judgement.decision, Allow):
+            raise Broken(f"{self.act.action} was about to take effect without a decision", hint="this is a defect: report it")
 
     def ended(self, outcome: Outcome, findings: tuple[Finding, ...]) -> AppendAudit:
         self.findings = findings

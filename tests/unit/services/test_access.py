@@ -11,7 +11,7 @@ from chargepki.core.access.model import Role
 from chargepki.core.access.permissions import Permission
 from chargepki.core.access.policy import PRODUCTION
 from chargepki.core.records import GrantState, Machine, MachineId, MachineState, ProfileId
-from chargepki.errors import NeedsStepUp, NotAuthenticated, NotAuthorised, Refused
+from chargepki.errors import Broken, NeedsStepUp, NotAuthenticated, NotAuthorised, Refused
 from chargepki.ports import UpdateGrant
 from chargepki.services.access import TokenOrder
 from chargepki.testing.workbench import ADMIN, Workbench, open_workbench
@@ -134,3 +134,11 @@ async def test_an_enrolment_token_may_ask_for_a_certificate_and_for_nothing_else
     enrolee = await bench.services.access.authenticate(secret)
     assert held_permissions(enrolee, bench.clock.now(), bench.services.audit.policy) == {Permission.CERTIFICATE_ISSUE}
     assert enrolee.id == "station:CS-17"
+
+
+async def test_an_act_that_was_never_decided_announces_nothing_and_takes_no_effect(bench: Workbench) -> None:
+    act = ADMIN.act(Permission.CERTIFICATE_ISSUE, "station:CS-17", resource=None)
+    for attempt in ("intent", "done"):
+        with pytest.raises(Broken, match="without a decision"):
+            async with bench.services.audit.act(act) as opened:
+                getattr(opened, attempt)()
